@@ -1,0 +1,79 @@
+//! A kernel chosen: which shader, with which parameters, over which grid.
+
+use crate::shader::Recipe;
+use std::fmt;
+
+/// One way to compute a kernel: a shader file with its slots and constants filled.
+///
+/// Equal variants are the same pipeline.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Variant {
+    /// The kernel, in the word that its files, tests and profile labels use.
+    pub kernel: &'static str,
+    /// The shader and what fills it.
+    pub recipe: Recipe,
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kernel)?;
+        if self.recipe.shader != self.kernel {
+            write!(f, "/{}", self.recipe.shader)?;
+        }
+        for (_, file) in &self.recipe.slots {
+            write!(f, "/{}", file.rsplit('/').next().unwrap_or(file))?;
+        }
+        for (name, value) in &self.recipe.constants {
+            write!(f, "/{name}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A variant with the parameters and the grid of one dispatch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Launch {
+    /// Which pipeline.
+    pub variant: Variant,
+    /// The bytes of the kernel's `Params`.
+    pub params: Vec<u8>,
+    /// Workgroups along each axis.
+    pub grid: [u32; 3],
+}
+
+/// A kernel's parameters: 4-byte scalars, in the order of the shader's `struct Params`.
+pub trait Params: bytemuck::Pod {
+    /// Each field's name and offset, held against the shader's by a test.
+    const FIELDS: &'static [(&'static str, usize)];
+}
+
+/// Declares a kernel's `Params` and tells its fields' names and offsets.
+macro_rules! params {
+    ($(#[$doc:meta])* pub struct $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
+
+        impl $crate::kernels::Params for $name {
+            const FIELDS: &'static [(&'static str, usize)] =
+                &[$((stringify!($field), std::mem::offset_of!($name, $field)),)*];
+        }
+    };
+}
+pub(crate) use params;
+
+/// Workgroups along x before a grid goes on along y; the same number as in `shaders/shared/fold.wgsl`.
+pub const FOLD: u32 = 32_768;
+
+/// A grid of `workgroups` workgroups in a row, folded where one axis cannot hold them.
+///
+/// ```
+/// use quernel::kernels::fold;
+/// assert_eq!(fold(7), [7, 1, 1]);
+/// assert_eq!(fold(32_769), [32_768, 2, 1]);
+/// ```
+pub fn fold(workgroups: usize) -> [u32; 3] {
+    let workgroups = workgroups.max(1) as u64;
+    [workgroups.min(u64::from(FOLD)) as u32, workgroups.div_ceil(u64::from(FOLD)) as u32, 1]
+}

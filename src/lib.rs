@@ -1,0 +1,29 @@
+//! Quernel runs transformers on any GPU: hand-written WGSL kernels, composed by a graph executor, through `wgpu`.
+//!
+//! The house has floors, and a module imports only from the floors below it:
+//!
+//! | floor | module | what it knows |
+//! |---|---|---|
+//! | 0 | [`error`] | what can go wrong, and who can act on it |
+//! | 1 | [`tensor`] | shapes, storage, and what a GPU can do, as plain data |
+//! | 2 | [`shader`], [`text`] | WGSL as text · characters and token ids |
+//! | 3 | [`checkpoint`], [`kernels`], [`gpu`] | model files · what each kernel means and how it is chosen · the only `wgpu` in the house |
+//! | 4 | [`graph`] | operations, their shapes, and plans as data |
+//! | 5 | [`runtime`], [`model`] | plans made resident, the reference executor · architectures as graphs |
+//! | 6 | [`engine`] | sessions, the scheduler, the cache, sampling |
+#![deny(missing_docs)]
+#![warn(rust_2018_idioms)]
+
+pub mod checkpoint;
+pub mod engine;
+pub mod error;
+pub mod gpu;
+pub mod graph;
+pub mod kernels;
+pub mod model;
+pub mod runtime;
+pub mod shader;
+pub mod tensor;
+pub mod text;
+
+pub use error::{Error, Result};
