@@ -10,5 +10,5 @@ mod reflect;
 mod sources;
 
 pub use link::{Linked, Recipe, Target, link};
-pub use reflect::{Access, Binding, Member, Reflection, reflect};
+pub use reflect::{Access, Binding, Member, Parsed, Reflection, parse};
 pub use sources::{source, sources};
