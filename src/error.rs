@@ -131,7 +131,9 @@ pub enum Error {
     },
 
     /// The prompt and what was generated have used up the context.
-    #[error("the context is full: {tokens} tokens do not fit in {context}; ask for a longer context (-c) or shorten the prompt")]
+    #[error(
+        "the context is full: {tokens} tokens do not fit in {context}; ask for a longer context (-c) or shorten the prompt"
+    )]
     ContextFull {
         /// Tokens that were to be held.
         tokens: usize,

@@ -54,7 +54,9 @@ impl Act {
         match self {
             Self::Silu => x / (1.0 + (-x).exp()),
             Self::Gelu => 0.5 * x * erfc(-x / std::f64::consts::SQRT_2),
-            Self::GeluTanh => 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh()),
+            Self::GeluTanh => {
+                0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
+            }
             Self::Relu => x.max(0.0),
         }
     }

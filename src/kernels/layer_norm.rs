@@ -31,7 +31,9 @@ pub fn reference(x: &[f64], weight: &[f64], bias: Option<&[f64]>, epsilon: f64) 
             let mean = row.iter().sum::<f64>() / row.len() as f64;
             let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / row.len() as f64;
             let inverse = 1.0 / (variance + epsilon).sqrt();
-            row.iter().enumerate().map(move |(i, x)| (x - mean) * inverse * weight[i] + bias.map_or(0.0, |bias| bias[i]))
+            row.iter()
+                .enumerate()
+                .map(move |(i, x)| (x - mean) * inverse * weight[i] + bias.map_or(0.0, |bias| bias[i]))
         })
         .collect()
 }

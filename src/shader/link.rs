@@ -50,7 +50,8 @@ pub struct Linked {
 /// # Ok::<(), quernel::Error>(())
 /// ```
 pub fn link(recipe: &Recipe, target: Target) -> Result<Linked> {
-    let mut linker = Linker { recipe, find: &source, seen: Vec::new(), enables: Vec::new(), lines: Vec::new(), used: Vec::new() };
+    let mut linker =
+        Linker { recipe, find: &source, seen: Vec::new(), enables: Vec::new(), lines: Vec::new(), used: Vec::new() };
     linker.file(recipe.shader, (recipe.shader, 1))?;
     linker.all_used()?;
     let checked = linker.text(Target::Naga);
@@ -136,7 +137,8 @@ impl Linker<'_> {
 
     /// A slot or constant that no file asks for is a mistake in the recipe.
     fn all_used(&self) -> Result<()> {
-        let names = self.recipe.slots.iter().map(|(name, _)| name).chain(self.recipe.constants.iter().map(|(name, _)| name));
+        let names =
+            self.recipe.slots.iter().map(|(name, _)| name).chain(self.recipe.constants.iter().map(|(name, _)| name));
         for name in names {
             if !self.used.contains(name) {
                 return Err(fault(self.recipe.shader, 1, format!("no file has a slot or an override named {name:?}")));
@@ -188,8 +190,7 @@ mod tests {
     }
 
     fn join(recipe: &Recipe) -> Result<String> {
-        let mut linker =
-            Linker { recipe, find: &files, seen: vec![], enables: vec![], lines: vec![], used: vec![] };
+        let mut linker = Linker { recipe, find: &files, seen: vec![], enables: vec![], lines: vec![], used: vec![] };
         linker.file(recipe.shader, (recipe.shader, 1))?;
         linker.all_used()?;
         let text = linker.text(Target::Naga);

@@ -58,7 +58,10 @@ pub(crate) fn narrow(dtype: DType, values: &[f32]) -> Vec<u8> {
         DType::F32 => bytemuck::cast_slice(values).to_vec(),
         DType::F16 => {
             let max = f16::MAX.to_f32();
-            values.iter().flat_map(|&v| f16::from_f32(if v.is_finite() { v.clamp(-max, max) } else { v }).to_le_bytes()).collect()
+            values
+                .iter()
+                .flat_map(|&v| f16::from_f32(if v.is_finite() { v.clamp(-max, max) } else { v }).to_le_bytes())
+                .collect()
         }
         DType::BF16 => values.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect(),
         DType::U32 => values.iter().flat_map(|&v| (v as u32).to_le_bytes()).collect(),

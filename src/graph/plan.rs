@@ -1,0 +1,234 @@
+//! A graph made into dispatches on buffers: data, to be printed, compared, and made resident by the runtime.
+
+use super::lower::lower;
+use super::memory::{Lifetime, assign};
+use super::{Cache, Graph, Op, StepInput, StepShape, Value, Weight};
+use crate::kernels::linear::SHARD_ROWS;
+use crate::kernels::{Launch, PAGE_TOKENS, Policy};
+use crate::tensor::{Caps, Fact};
+use crate::{Error, Result};
+use std::fmt;
+use std::ops::Range;
+
+/// Where a value's numbers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In a slot, shared in time with other values.
+    Slot(usize),
+    /// In a weight's buffers.
+    Weight(usize),
+    /// In the step's buffer.
+    Step(StepInput),
+    /// Nowhere: the node writes a cache.
+    Nowhere,
+}
+
+/// A buffer, or a part of one, that a dispatch binds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Buffer {
+    /// The bytes of a value in a slot.
+    Slot {
+        /// The slot.
+        slot: usize,
+        /// The value's bytes.
+        bytes: u64,
+    },
+    /// One shard of a weight.
+    Shard {
+        /// The weight.
+        weight: usize,
+        /// The shard.
+        shard: usize,
+    },
+    /// One list of the step's inputs.
+    Step(StepInput),
+    /// A layer's keys.
+    Keys(usize),
+    /// A layer's values.
+    Values(usize),
+}
+
+/// One dispatch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dispatch {
+    /// The node that it computes, or a part of.
+    pub node: usize,
+    /// The kernel chosen.
+    pub launch: Launch,
+    /// What it binds, by the shader's names.
+    pub bindings: Vec<(&'static str, Buffer)>,
+}
+
+/// A weight with its division into shards that fit a binding.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WeightUse {
+    /// The weight.
+    pub weight: Weight,
+    /// The rows of each shard.
+    pub shards: Vec<Range<usize>>,
+}
+
+/// Everything a step does.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// How large the step is.
+    pub step: StepShape,
+    /// The graph that it computes.
+    pub graph: Graph,
+    /// Where the value of each node is.
+    pub places: Vec<Place>,
+    /// Bytes of each slot.
+    pub slots: Vec<u64>,
+    /// The weights.
+    pub weights: Vec<WeightUse>,
+    /// What to dispatch, in order.
+    pub dispatches: Vec<Dispatch>,
+}
+
+impl Plan {
+    /// Plans `graph` for an adapter of `caps`.
+    ///
+    /// # Errors
+    /// [`Error::DoesNotFit`] where a value or a single row of a weight exceeds what can be bound.
+    pub fn new(graph: Graph, caps: &Caps, policy: Policy) -> Result<Self> {
+        let weights = graph.weights.iter().map(|weight| shard(weight, caps)).collect::<Result<Vec<_>>>()?;
+        let (places, slots) = place(&graph, caps)?;
+        let mut plan = Self { step: graph.step, graph, places, slots, weights, dispatches: Vec::new() };
+        plan.dispatches = lower(&plan, policy)?;
+        for dispatch in &plan.dispatches {
+            let widest = dispatch.launch.grid.iter().copied().max().unwrap_or(0);
+            if widest > caps.max_workgroups {
+                let reason = format!(
+                    "{} needs {widest} workgroups along one axis; {} are allowed",
+                    dispatch.launch.variant, caps.max_workgroups
+                );
+                return Err(Error::Unsupported { adapter: caps.adapter.clone(), reason });
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Storage and shape of a value; `None` where its node yields nothing.
+    pub fn fact(&self, value: Value) -> Option<&Fact> {
+        self.graph.nodes.get(value.node()).and_then(|node| node.fact.as_ref())
+    }
+
+    /// The buffer that a value in a slot is bound as.
+    pub(super) fn slot(&self, value: Value) -> Option<Buffer> {
+        match (self.places.get(value.node()), self.fact(value)) {
+            (Some(&Place::Slot(slot)), Some(fact)) => Some(Buffer::Slot { slot, bytes: fact.resident_bytes() }),
+            (Some(&Place::Step(input)), _) => Some(Buffer::Step(input)),
+            _ => None,
+        }
+    }
+
+    /// Bytes of all slots.
+    pub fn slot_bytes(&self) -> u64 {
+        self.slots.iter().sum()
+    }
+
+    /// Bytes of all weights on the GPU.
+    pub fn weight_bytes(&self) -> u64 {
+        self.weights.iter().map(|used| used.weight.fact.resident_bytes()).sum()
+    }
+
+    /// Bytes of all layers' caches of `pages` pages.
+    pub fn cache_bytes(&self, pages: usize) -> u64 {
+        self.graph.caches.iter().map(|cache| 2 * cache.bytes(pages)).sum()
+    }
+}
+
+impl Cache {
+    /// Bytes of the keys, or of the values, of `pages` pages.
+    pub fn bytes(&self, pages: usize) -> u64 {
+        4 * (pages * PAGE_TOKENS) as u64 * (self.kv_heads * self.head_dim) as u64
+    }
+}
+
+/// Divides a weight's rows so that every shard fits a binding and a buffer.
+fn shard(weight: &Weight, caps: &Caps) -> Result<WeightUse> {
+    let fact = &weight.fact;
+    let limit = caps.max_binding.min(caps.max_buffer);
+    let rows = fact.shape.rows();
+    if fact.resident_bytes() <= limit {
+        return Ok(WeightUse { weight: weight.clone(), shards: std::iter::once(0..rows).collect() });
+    }
+    let per_shard = (limit / fact.row_bytes() as u64) as usize / SHARD_ROWS * SHARD_ROWS;
+    // Angles and vectors are bound whole.
+    if per_shard == 0 || fact.shape.axes().len() < 2 || matches!(weight.source, super::Source::Angles { .. }) {
+        return Err(Error::DoesNotFit {
+            what: format!("the weight {:?}", weight.name),
+            need: fact.resident_bytes(),
+            have: limit,
+            limit_name: format!("the largest binding of {:?}", caps.adapter),
+            way_out: "; a shorter context (-c) may help".to_owned(),
+        });
+    }
+    let shards = (0..rows).step_by(per_shard).map(|first| first..rows.min(first + per_shard)).collect();
+    Ok(WeightUse { weight: weight.clone(), shards })
+}
+
+/// Where each node's value goes, and the slots' sizes.
+fn place(graph: &Graph, caps: &Caps) -> Result<(Vec<Place>, Vec<u64>)> {
+    let limit = caps.max_binding.min(caps.max_buffer);
+    let mut places = vec![Place::Nowhere; graph.nodes.len()];
+    let (mut owners, mut lives) = (Vec::new(), Vec::new());
+    for (index, node) in graph.nodes.iter().enumerate() {
+        match (&node.op, &node.fact) {
+            (&Op::Input(input), _) => places[index] = Place::Step(input),
+            (&Op::Weight(weight), _) => places[index] = Place::Weight(weight),
+            (_, None) => {}
+            (_, Some(fact)) => {
+                let bytes = fact.resident_bytes();
+                if bytes > limit {
+                    return Err(Error::DoesNotFit {
+                        what: format!("the {fact} of {} for {} tokens", node.op.name(), graph.step.tokens),
+                        need: bytes,
+                        have: limit,
+                        limit_name: format!("the largest binding of {:?}", caps.adapter),
+                        way_out: "; smaller steps (-b) need less".to_owned(),
+                    });
+                }
+                owners.push(index);
+                lives.push(Lifetime { first: index, last: last_use(graph, index), bytes });
+            }
+        }
+    }
+    let memory = assign(&lives);
+    for (owner, slot) in owners.into_iter().zip(memory.slot_of) {
+        places[owner] = Place::Slot(slot);
+    }
+    Ok((places, memory.slots))
+}
+
+/// The last node that takes the value of `node`; the graph's end where the host reads it.
+fn last_use(graph: &Graph, node: usize) -> usize {
+    if graph.outputs.contains(&Value(node)) {
+        return graph.nodes.len();
+    }
+    let uses = graph.nodes.iter().enumerate().filter(|(_, user)| user.inputs.contains(&Value(node)));
+    uses.map(|(index, _)| index).max().unwrap_or(node)
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:>4}  {:<11} {:<16} {:<8} {:<11} variant", "node", "op", "yields", "in", "grid")?;
+        for dispatch in &self.dispatches {
+            let node = &self.graph.nodes[dispatch.node];
+            let yields = node.fact.as_ref().map_or_else(String::new, ToString::to_string);
+            let place = match self.places[dispatch.node] {
+                Place::Slot(slot) => format!("slot {slot}"),
+                _ => "cache".to_owned(),
+            };
+            let [x, y, z] = dispatch.launch.grid;
+            let grid = format!("{x}x{y}x{z}");
+            let variant = &dispatch.launch.variant;
+            writeln!(f, "{:>4}  {:<11} {yields:<16} {place:<8} {grid:<11} {variant}", dispatch.node, node.op.name())?;
+        }
+        let shards: usize = self.weights.iter().map(|used| used.shards.len()).sum();
+        writeln!(f)?;
+        writeln!(f, "dispatches  {}", self.dispatches.len())?;
+        writeln!(f, "weights     {} in {shards} buffers, {} bytes", self.weights.len(), self.weight_bytes())?;
+        writeln!(f, "slots       {} of {:?} bytes, {} in all", self.slots.len(), self.slots, self.slot_bytes())
+    }
+}

@@ -1,0 +1,108 @@
+//! The weights that a graph uses: named tensors, parts of them, and tables made from the configuration.
+
+use super::{Builder, Op, Source, Value, Weight};
+use crate::kernels::rope;
+use crate::tensor::{DType, Fact, Shape};
+use crate::{Error, Result};
+use std::ops::Range;
+use std::panic::Location;
+
+impl Builder<'_> {
+    /// The matrix `name` of `shape`: (rows, columns).
+    ///
+    /// # Errors
+    /// Where there is no such tensor, or its shape is another.
+    #[track_caller]
+    pub fn weight(&mut self, name: &str, shape: [usize; 2]) -> Result<Value> {
+        self.rows(name, 0..shape[0], shape, false, Location::caller())
+    }
+
+    /// Rows of the matrix `name`, which has `shape` as a whole: one of several weights that were stored as one.
+    ///
+    /// # Errors
+    /// As [`weight`](Self::weight).
+    #[track_caller]
+    pub fn weight_rows(&mut self, name: &str, rows: Range<usize>, shape: [usize; 2]) -> Result<Value> {
+        self.rows(name, rows, shape, false, Location::caller())
+    }
+
+    /// Rows of a matrix that is stored transposed: the tensor `name` is (columns, rows) where `shape` is (rows, columns).
+    ///
+    /// # Errors
+    /// As [`weight`](Self::weight).
+    #[track_caller]
+    pub fn weight_transposed(&mut self, name: &str, rows: Range<usize>, shape: [usize; 2]) -> Result<Value> {
+        self.rows(name, rows, shape, true, Location::caller())
+    }
+
+    fn rows(
+        &mut self,
+        name: &str,
+        rows: Range<usize>,
+        shape: [usize; 2],
+        transposed: bool,
+        at: &'static Location<'static>,
+    ) -> Result<Value> {
+        let stored = if transposed { [shape[1], shape[0]] } else { shape };
+        let found = self.expect(name, Shape::from(stored), at)?;
+        let key = if rows == (0..shape[0]) { name.to_owned() } else { format!("{name}[{}..{}]", rows.start, rows.end) };
+        let fact = Fact::new(self.width.unwrap_or(found.dtype), [rows.len(), shape[1]]);
+        Ok(self.add_weight(key, Source::Tensor { name: name.to_owned(), rows, transposed }, fact, at))
+    }
+
+    /// The vector `name` of `len` elements: a bias, or a norm's weight.
+    ///
+    /// # Errors
+    /// As [`weight`](Self::weight).
+    #[track_caller]
+    pub fn vector(&mut self, name: &str, len: usize) -> Result<Value> {
+        self.vector_part(name, 0..len, len)
+    }
+
+    /// A part of the vector `name`, which has `len` elements as a whole.
+    ///
+    /// # Errors
+    /// As [`weight`](Self::weight).
+    #[track_caller]
+    pub fn vector_part(&mut self, name: &str, part: Range<usize>, len: usize) -> Result<Value> {
+        let at = Location::caller();
+        self.expect(name, Shape::from([len]), at)?;
+        let key = if part == (0..len) { name.to_owned() } else { format!("{name}[{}..{}]", part.start, part.end) };
+        let fact = Fact::new(DType::F32, [part.len()]);
+        Ok(self.add_weight(key, Source::Tensor { name: name.to_owned(), rows: part, transposed: false }, fact, at))
+    }
+
+    /// Whether the checkpoint has a tensor `name`.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains(name)
+    }
+
+    /// The table of rotary angles for positions below `context`.
+    #[track_caller]
+    pub fn angles(&mut self, angles: &rope::Angles, context: usize) -> Value {
+        let fact = Fact::new(DType::F32, [context, 2 * angles.frequencies.len()]);
+        let source = Source::Angles { angles: angles.clone(), context };
+        self.add_weight("rope.angles".to_owned(), source, fact, Location::caller())
+    }
+
+    fn add_weight(&mut self, name: String, source: Source, fact: Fact, at: &'static Location<'static>) -> Value {
+        let known = self.graph.weights.iter().position(|weight| weight.name == name);
+        let index = known.unwrap_or_else(|| {
+            self.graph.weights.push(Weight { name, source, fact: fact.clone() });
+            self.graph.weights.len() - 1
+        });
+        match self.graph.nodes.iter().position(|node| node.op == Op::Weight(index)) {
+            Some(node) => Value(node),
+            None => self.push(Op::Weight(index), vec![], fact, at),
+        }
+    }
+
+    fn expect(&self, name: &str, shape: Shape, at: &'static Location<'static>) -> Result<Fact> {
+        let found = self.tensors.fact(name)?;
+        if found.shape != shape {
+            let reason = format!("{name:?} is {} in the checkpoint; the configuration makes it {shape}", found.shape);
+            return Err(Error::Shape { op: "weight", reason, at });
+        }
+        Ok(found)
+    }
+}
