@@ -142,10 +142,10 @@ impl Angles {
         self
     }
 
-    /// The table for positions below `context`: for each the cosines of all pairs, then their sines.
-    pub fn table(&self, context: usize) -> Vec<f32> {
-        let mut table = Vec::with_capacity(context * self.frequencies.len() * 2);
-        for position in 0..context {
+    /// The table's rows for `positions`: for each the cosines of all pairs, then their sines.
+    pub fn table(&self, positions: std::ops::Range<usize>) -> Vec<f32> {
+        let mut table = Vec::with_capacity(positions.len() * self.frequencies.len() * 2);
+        for position in positions {
             let angle = |frequency: &f32| position as f32 * frequency;
             table.extend(self.frequencies.iter().map(|frequency| angle(frequency).cos() * self.factor));
             table.extend(self.frequencies.iter().map(|frequency| angle(frequency).sin() * self.factor));

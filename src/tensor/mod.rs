@@ -13,3 +13,4 @@ pub use caps::{Caps, Matrix};
 pub use dtype::DType;
 pub use fact::{Fact, MAX_RANK, PITCH, Shape, pitch};
 pub use host::Tensor;
+pub(crate) use host::{narrow, widen};
