@@ -1,0 +1,144 @@
+//! Every variant that some launch chooses, gathered by asking the launches themselves over a grid of shapes.
+
+use quernel::kernels::activation::{self, Act};
+use quernel::kernels::rope::Pairing;
+use quernel::kernels::{Launch, Params, Policy, Rung};
+use quernel::kernels::{add, argmax, attention, embed, gated, kv_write, layer_norm, linear, rms_norm, rope, scale};
+use quernel::tensor::DType;
+
+/// A kernel with what its launches promise.
+pub struct Kernel {
+    /// Its word.
+    pub name: &'static str,
+    /// The parameters' names and offsets as Rust lays them out.
+    pub fields: &'static [(&'static str, usize)],
+    /// The names that a launch's documentation says it reads; `bias` comes on top where that slot is filled.
+    pub reads: &'static [&'static str],
+    /// The names that it writes.
+    pub writes: &'static [&'static str],
+    /// Launches that between them choose every variant.
+    pub launches: Vec<Launch>,
+}
+
+const RUNGS: [Rung; 2] = [Rung::Portable, Rung::Subgroup];
+const DTYPES: [DType; 4] = [DType::F32, DType::F16, DType::BF16, DType::U32];
+/// Rows, columns and tokens: the small numbers all, then some around tiles and some large.
+const SIZES: [usize; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 31, 32, 33, 64, 65, 172, 1000, 4096, 100_003];
+
+/// All kernels.
+pub fn kernels() -> Vec<Kernel> {
+    let mut kernels = element_kernels();
+    kernels.extend(row_kernels());
+    kernels.extend(token_kernels());
+    kernels
+}
+
+fn kernel<P: Params>(
+    name: &'static str,
+    reads: &'static [&'static str],
+    writes: &'static [&'static str],
+    launches: impl Iterator<Item = Launch>,
+) -> Kernel {
+    Kernel { name, fields: P::FIELDS, reads, writes, launches: launches.collect() }
+}
+
+/// All pairs of rows and columns.
+fn shapes() -> impl Iterator<Item = (usize, usize)> {
+    SIZES.iter().flat_map(|&rows| SIZES.iter().map(move |&columns| (rows, columns)))
+}
+
+fn element_kernels() -> Vec<Kernel> {
+    let acts = || shapes().flat_map(|shape| Act::ALL.map(|act| (shape, act)));
+    vec![
+        kernel::<add::Params>("add", &["a", "b"], &["y"], shapes().map(|(rows, columns)| add::launch(rows, columns))),
+        kernel::<scale::Params>("scale", &["x"], &["y"], shapes().map(|(rows, columns)| scale::launch(rows, columns, 2.0))),
+        kernel::<activation::Params>(
+            "activation",
+            &["x"],
+            &["y"],
+            acts().map(|((rows, columns), act)| activation::launch(rows, columns, act)),
+        ),
+        kernel::<gated::Params>(
+            "gated",
+            &["gate", "up"],
+            &["y"],
+            acts().map(|((rows, columns), act)| gated::launch(rows, columns, act)),
+        ),
+    ]
+}
+
+fn row_kernels() -> Vec<Kernel> {
+    let rungs = || shapes().flat_map(|shape| RUNGS.map(|rung| (shape, rung)));
+    let norms = || rungs().flat_map(|(shape, rung)| [true, false].map(|bias| (shape, rung, bias)));
+    vec![
+        kernel::<rms_norm::Params>(
+            "rms_norm",
+            &["x", "weight"],
+            &["y"],
+            rungs().map(|((rows, columns), rung)| rms_norm::launch(rows, columns, 1e-5, rung)),
+        ),
+        kernel::<layer_norm::Params>(
+            "layer_norm",
+            &["x", "weight"],
+            &["y"],
+            norms().map(|((rows, columns), rung, bias)| layer_norm::launch(rows, columns, 1e-5, bias, rung)),
+        ),
+        kernel::<argmax::Params>(
+            "argmax",
+            &["x"],
+            &["y"],
+            rungs().map(|((rows, columns), rung)| argmax::launch(rows, columns, rung)),
+        ),
+        kernel::<linear::Params>("linear", &["x", "weight"], &["y"], linears().into_iter()),
+    ]
+}
+
+fn linears() -> Vec<Launch> {
+    let mut launches = Vec::new();
+    for (tokens, columns) in shapes() {
+        for (weight, bias) in DTYPES.into_iter().flat_map(|dtype| [(dtype, true), (dtype, false)]) {
+            for (rung, deterministic) in RUNGS.into_iter().flat_map(|rung| [(rung, true), (rung, false)]) {
+                let shape = linear::Shape { tokens, columns, first_row: 8, rows: 64, all_rows: 72 };
+                launches.extend(linear::launch(shape, weight, bias, Policy { rung, deterministic }));
+            }
+        }
+    }
+    launches
+}
+
+fn token_kernels() -> Vec<Kernel> {
+    let head_dims = || (8..=attention::MAX_HEAD_DIM).step_by(8);
+    let steps = || SIZES.into_iter().flat_map(move |tokens| head_dims().map(move |head_dim| (tokens, head_dim)));
+    let tables = || SIZES.into_iter().flat_map(|columns| DTYPES.map(|dtype| (columns, dtype)));
+    let attends = steps().flat_map(|(tokens, head_dim)| {
+        RUNGS.map(|rung| {
+            let heads = attention::Heads { heads: 4, kv_heads: 2, head_dim, scale: 0.1, window: None };
+            attention::launch(tokens, heads, 4, rung)
+        })
+    });
+    let turns = steps().flat_map(|(tokens, head_dim)| {
+        [Pairing::Halves, Pairing::Interleaved]
+            .map(|pairing| rope::launch(tokens, rope::Heads { heads: 4, head_dim, rotary_dim: head_dim / 2, pairing }))
+    });
+    vec![
+        kernel::<attention::Params>(
+            "attention",
+            &["q", "positions", "sequences", "pages", "k_cache", "v_cache"],
+            &["y"],
+            attends,
+        ),
+        kernel::<rope::Params>("rope", &["x", "positions", "table"], &["y"], turns),
+        kernel::<kv_write::Params>(
+            "kv_write",
+            &["k", "v", "kv_rows"],
+            &["k_cache", "v_cache"],
+            steps().map(|(tokens, head_dim)| kv_write::launch(tokens, 2, head_dim)),
+        ),
+        kernel::<embed::Params>(
+            "embed",
+            &["ids", "table"],
+            &["y"],
+            tables().filter_map(|(columns, dtype)| embed::launch(3, embed::Table { dtype, first: 0, rows: 5, columns })),
+        ),
+    ]
+}
