@@ -7,6 +7,7 @@ mod variants;
 
 use naga::ShaderStage::Compute;
 use naga::back::{hlsl, msl, spv};
+use naga::valid::{Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use quernel::kernels::{Launch, Rung, Variant};
 use quernel::shader::{Access, Parsed, Recipe, Target, link, parse, sources};
 use quernel::tensor::Caps;
@@ -32,6 +33,14 @@ fn every_variant_compiles_for_vulkan_metal_and_dx12() {
         let linked = link(&variant.recipe, Target::Naga).unwrap_or_else(|error| panic!("{variant}: {error}"));
         let parsed = parse(&linked.source).unwrap_or_else(|error| panic!("{variant}: {error:?}"));
         let subgroups = needs_subgroups(&variant.recipe);
+        // Unpacking halves into singles is part of WebGPU itself.
+        let mut granted = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+        granted.set(Capabilities::SUBGROUP, subgroups);
+        let mut validator = Validator::new(ValidationFlags::all(), granted);
+        validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
+        validator
+            .validate(&parsed.module)
+            .unwrap_or_else(|error| panic!("{variant} needs more than its rung: {error:?}"));
         spir_v(&parsed).unwrap_or_else(|error| panic!("{variant} as SPIR-V: {error}"));
         metal(&parsed).unwrap_or_else(|error| panic!("{variant} as MSL: {error}"));
         direct_x(&parsed, subgroups).unwrap_or_else(|error| panic!("{variant} as HLSL: {error}"));
@@ -58,7 +67,11 @@ fn direct_x(parsed: &Parsed, subgroups: bool) -> Result<(), hlsl::Error> {
     let shader_model = if subgroups { hlsl::ShaderModel::V6_0 } else { hlsl::ShaderModel::V5_1 };
     let options = hlsl::Options { shader_model, ..Default::default() };
     let mut text = String::new();
-    hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default()).write(&parsed.module, &parsed.info, None)?;
+    hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default()).write(
+        &parsed.module,
+        &parsed.info,
+        None,
+    )?;
     assert!(text.contains("numthreads"), "no entry point in {text}");
     Ok(())
 }
@@ -83,7 +96,9 @@ fn tint_accepts_every_variant() {
 }
 
 fn tint(file: &Path) -> Result<(), String> {
-    let output = Command::new("tint").args(["--format", "none"]).arg(file).output().map_err(|error| error.to_string())?;
+    // WGSL is the one output that every build of tint has.
+    let output =
+        Command::new("tint").args(["--format", "wgsl"]).arg(file).output().map_err(|error| error.to_string())?;
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
@@ -130,14 +145,19 @@ fn parameters_lie_where_rust_puts_them() {
 fn every_variant_fits_webgpus_default_limits() {
     let limits = Caps::baseline();
     for (variant, launch) in variants() {
-        let reflection = link(&variant.recipe, Target::Naga).unwrap_or_else(|error| panic!("{variant}: {error}")).reflection;
+        let reflection =
+            link(&variant.recipe, Target::Naga).unwrap_or_else(|error| panic!("{variant}: {error}")).reflection;
         let threads: u32 = reflection.workgroup.iter().product();
         assert!((1..=limits.max_workgroup_threads).contains(&threads), "{variant}: {threads} threads");
         let memory = reflection.workgroup_memory;
         assert!(memory <= limits.max_workgroup_memory, "{variant}: {memory} bytes of workgroup memory");
         let storage = reflection.bindings.iter().filter(|binding| binding.access != Access::Uniform).count();
         assert!(storage <= limits.max_storage_buffers as usize, "{variant}: {storage} storage buffers");
-        assert!(launch.grid.iter().all(|&axis| (1..=limits.max_workgroups).contains(&axis)), "{variant}: {:?}", launch.grid);
+        assert!(
+            launch.grid.iter().all(|&axis| (1..=limits.max_workgroups).contains(&axis)),
+            "{variant}: {:?}",
+            launch.grid
+        );
     }
 }
 

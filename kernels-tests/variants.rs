@@ -51,7 +51,12 @@ fn element_kernels() -> Vec<Kernel> {
     let acts = || shapes().flat_map(|shape| Act::ALL.map(|act| (shape, act)));
     vec![
         kernel::<add::Params>("add", &["a", "b"], &["y"], shapes().map(|(rows, columns)| add::launch(rows, columns))),
-        kernel::<scale::Params>("scale", &["x"], &["y"], shapes().map(|(rows, columns)| scale::launch(rows, columns, 2.0))),
+        kernel::<scale::Params>(
+            "scale",
+            &["x"],
+            &["y"],
+            shapes().map(|(rows, columns)| scale::launch(rows, columns, 2.0)),
+        ),
         kernel::<activation::Params>(
             "activation",
             &["x"],
@@ -138,7 +143,8 @@ fn token_kernels() -> Vec<Kernel> {
             "embed",
             &["ids", "table"],
             &["y"],
-            tables().filter_map(|(columns, dtype)| embed::launch(3, embed::Table { dtype, first: 0, rows: 5, columns })),
+            tables()
+                .filter_map(|(columns, dtype)| embed::launch(3, embed::Table { dtype, first: 0, rows: 5, columns })),
         ),
     ]
 }
