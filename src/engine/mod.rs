@@ -1,1 +1,13 @@
-//! (being written)
+//! Sessions in motion: who takes part in a step, where their keys and values lie, and which token comes next.
+//!
+//! The engine owns a model made resident and moves any number of sessions forward, one step at a time. What it is made
+//! of stands alone and needs no GPU: [`Sampler`] turns logits into a token, [`Rng`] is its dice, and [`PagePool`] hands
+//! out the pages of the key-value cache. This floor knows nothing of shaders, files or the command line.
+
+mod pages;
+mod rng;
+mod sampler;
+
+pub use pages::{PagePool, PageTable};
+pub use rng::Rng;
+pub use sampler::{Sampler, SamplerOptions};
