@@ -1,0 +1,103 @@
+//! What the driver reported between calls: a lost device, a refused command, memory that ran out.
+
+use crate::{Error, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Shared with the callbacks that the driver's interface calls.
+#[derive(Default)]
+pub(super) struct Health {
+    /// Something is noted below; spares the lock on every step.
+    noted: AtomicBool,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Default)]
+struct Notes {
+    lost: Option<String>,
+    refused: Option<wgpu::Error>,
+}
+
+impl Health {
+    /// Listens to `device` from now on; replaces handlers that were set before.
+    pub(super) fn listen(device: &wgpu::Device) -> Arc<Self> {
+        let health = Arc::new(Self::default());
+        let noting = health.clone();
+        device.on_uncaptured_error(Arc::new(move |error| noting.refuse(error)));
+        let noting = health.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            noting.lose(if message.is_empty() { format!("{reason:?}") } else { message });
+        });
+        health
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the device is gone; the first reason stays.
+    pub(super) fn lose(&self, reason: String) {
+        self.notes().lost.get_or_insert(reason);
+        self.noted.store(true, Ordering::Release);
+    }
+
+    /// Notes an error that no call was there to take; the first one stays, the others are mostly its consequences.
+    fn refuse(&self, error: wgpu::Error) {
+        tracing::error!(%error, "the GPU interface reported an error");
+        self.notes().refused.get_or_insert(error);
+        self.noted.store(true, Ordering::Release);
+    }
+
+    /// Fails with what was noted while `doing`. A lost device stays lost; anything else is told once.
+    pub(super) fn check(&self, doing: &str) -> Result<()> {
+        if !self.noted.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut notes = self.notes();
+        if let Some(message) = &notes.lost {
+            return Err(Error::DeviceLost { message: message.clone() });
+        }
+        self.noted.store(false, Ordering::Release);
+        notes.refused.take().map_or(Ok(()), |error| Err(typed(error, doing)))
+    }
+}
+
+/// The library's error for one of the interface's.
+pub(super) fn typed(error: wgpu::Error, doing: &str) -> Error {
+    match error {
+        wgpu::Error::OutOfMemory { source } => {
+            Error::OutOfMemory { doing: doing.to_owned(), message: innermost(source.as_ref()) }
+        }
+        wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
+            Error::Gpu { message: format!("{doing}: {}", description.trim()) }
+        }
+    }
+}
+
+fn innermost(mut error: &(dyn std::error::Error + 'static)) -> String {
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// What `make` makes, and the error that making it caused.
+///
+/// In a browser errors arrive later, through [`Health`].
+pub(super) fn caught<T>(device: &wgpu::Device, doing: &str, make: impl FnOnce() -> T) -> Result<T> {
+    #[cfg(target_family = "wasm")]
+    {
+        let _ = (device, doing);
+        Ok(make())
+    }
+    #[cfg(not(target_family = "wasm"))]
+    {
+        use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
+        let scopes = [OutOfMemory, Validation, Internal].map(|filter| device.push_error_scope(filter));
+        let made = make();
+        // A native scope's error is there at once, and scopes close in reverse order.
+        let mut errors =
+            scopes.into_iter().rev().filter_map(|scope| pollster::block_on(scope.pop())).collect::<Vec<_>>();
+        errors.pop().map_or(Ok(made), |error| Err(typed(error, doing)))
+    }
+}
