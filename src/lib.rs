@@ -17,6 +17,7 @@
 pub mod checkpoint;
 pub mod engine;
 pub mod error;
+mod files;
 pub mod gpu;
 pub mod graph;
 pub mod kernels;

@@ -1,1 +1,13 @@
-//! (being written)
+//! Characters and token ids: from a prompt to ids, and from a stream of ids back to text that is always whole characters.
+//!
+//! [`Tokenizer`] reads `tokenizer.json` and turns text into ids and back. [`TextStream`] turns ids into text one by one,
+//! so that the pieces put together are what decoding all ids at once gives. [`StopStrings`] ends a text at the first of
+//! some strings. This module knows nothing of models, GPUs or sampling.
+
+mod stop;
+mod stream;
+mod tokenizer;
+
+pub use stop::StopStrings;
+pub use stream::TextStream;
+pub use tokenizer::Tokenizer;
