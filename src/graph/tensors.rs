@@ -1,6 +1,6 @@
 //! Where a graph's weights come from.
 
-//use crate::checkpoint::Checkpoint;
+use crate::checkpoint::Checkpoint;
 use crate::kernels::rope::Angles;
 use crate::tensor::{Fact, Tensor};
 use crate::{Error, Result};
@@ -25,7 +25,6 @@ pub trait Tensors {
     fn read_rows(&self, tensor: &str, rows: Range<usize>, out: &mut Vec<u8>) -> Result<()>;
 }
 
-#[cfg(any())]
 impl Tensors for Checkpoint {
     fn fact(&self, tensor: &str) -> Result<Fact> {
         Self::fact(self, tensor)
