@@ -189,8 +189,9 @@ impl Config {
         }
     }
 
-    /// An error about the value of a key.
-    pub(super) fn bad(&self, key: &str, reason: &str) -> Error {
+    /// An [`Error::BadFile`] about the value of a key that is well formed and says what cannot be done: `reason` follows
+    /// the key.
+    pub fn bad(&self, key: &str, reason: &str) -> Error {
         Error::bad_file(&self.path, format!("\"{}{key}\" {reason}", self.within))
     }
 
