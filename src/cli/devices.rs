@@ -1,15 +1,15 @@
 //! `quernel devices`: the adapters there are, and what each can do.
 
-use quernel::Error;
-use quernel::gpu::{AdapterInfo, adapters};
+use quernel::gpu::{AdapterInfo, Choice, adapters};
 use std::io::Write;
 
 /// Prints every adapter: as a table, or as JSON with its limits.
 ///
 /// # Errors
-/// [`Error::NoAdapter`] when there is none, after the empty list where JSON was asked for.
+/// `Error::NoAdapter` when there is none at all, or none that can be used: after the list, which shows why.
 pub fn run(json: bool) -> anyhow::Result<()> {
     let list = adapters();
+    let default = Choice::default().pick(&list);
     let mut out = std::io::stdout().lock();
     if json {
         serde_json::to_writer_pretty(&mut out, &list)?;
@@ -17,10 +17,9 @@ pub fn run(json: bool) -> anyhow::Result<()> {
     } else if !list.is_empty() {
         out.write_all(table(&list).as_bytes())?;
     }
-    if list.is_empty() {
-        let reason = "no Vulkan, Metal, DX12 or GL driver shows one; install the GPU's driver, or a software one such \
-                      as Mesa's lavapipe";
-        return Err(Error::NoAdapter { reason: reason.to_owned() }.into());
+    let info = &list[default?];
+    if !json {
+        writeln!(out, "default: {} {} ({})", info.index, info.name, info.backend)?;
     }
     Ok(())
 }
@@ -38,16 +37,11 @@ fn table(list: &[AdapterInfo]) -> String {
         format!("{}\n", cells.join("  ").trim_end())
     };
     let mut text = line(&HEAD.map(str::to_owned));
-    let best = list.iter().filter(|info| info.unusable.is_none()).map(|info| info.score).max();
     for (info, row) in list.iter().zip(&rows) {
         text.push_str(&line(row));
         if let Some(why) = &info.unusable {
             text.push_str(&format!("   cannot be used: {why}\n"));
         }
-    }
-    match list.iter().find(|info| info.unusable.is_none() && Some(info.score) == best) {
-        Some(info) => text.push_str(&format!("default: {} {} ({})\n", info.index, info.name, info.backend)),
-        None => text.push_str("none of them can be used\n"),
     }
     text
 }

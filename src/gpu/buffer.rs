@@ -3,8 +3,8 @@
 use super::Gpu;
 use super::health::caught;
 use crate::{Error, Result};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 /// What a buffer is for; nothing else can be done with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -143,11 +143,20 @@ impl BufferSlice {
     }
 }
 
-/// Bytes that may be on their way to the device at once; more than that waits for the copies to end.
-const STAGED: u64 = 64 << 20;
+/// Bytes that are handed to the queue before it is told to send them.
+const STAGED: u64 = 32 << 20;
 
 /// Bytes of one copy to the device.
-const CHUNK: usize = 16 << 20;
+const CHUNK: usize = 8 << 20;
+
+/// What the queue holds in memory of its own until the device has it.
+#[derive(Default)]
+pub(super) struct Staged {
+    /// Since the last submission.
+    pub(super) bytes: u64,
+    /// The last upload that was sent.
+    sent: Option<wgpu::SubmissionIndex>,
+}
 
 impl Gpu {
     /// A new buffer, all zeros.
@@ -155,7 +164,6 @@ impl Gpu {
     /// # Errors
     /// [`Error::DoesNotFit`] above the device's limit, [`Error::OutOfMemory`] when the driver has no more.
     pub fn buffer(&self, label: &str, bytes: u64, usage: Usage) -> Result<Buffer> {
-        let inner = &self.inner;
         let limit = self.caps().max_buffer;
         let size =
             bytes.checked_next_multiple_of(16).filter(|size| *size <= limit).ok_or_else(|| Error::DoesNotFit {
@@ -165,7 +173,8 @@ impl Gpu {
                 limit_name: format!("the largest buffer of {}", self.caps().adapter),
                 way_out: String::new(),
             })?;
-        inner.health.check("making a buffer")?;
+        let gpu = &self.inner;
+        gpu.health.check("making a buffer")?;
         let descriptor = wgpu::BufferDescriptor {
             label: Some(label),
             size: size.max(16),
@@ -173,12 +182,12 @@ impl Gpu {
             mapped_at_creation: false,
         };
         let doing = format!("making the buffer {label:?} of {bytes} bytes");
-        let raw = caught(&inner.device, &doing, || inner.device.create_buffer(&descriptor))?;
-        inner.health.check(&doing)?;
-        inner.live.made.fetch_add(1, Ordering::Relaxed);
-        inner.live.bytes.fetch_add(raw.size(), Ordering::Relaxed);
-        let live = inner.live.clone();
-        Ok(Buffer { inner: Arc::new(super::buffer::Inner { raw, label: label.to_owned(), bytes, usage, live }) })
+        let raw = caught(&gpu.device, &doing, || gpu.device.create_buffer(&descriptor))?;
+        gpu.health.check(&doing)?;
+        gpu.live.made.fetch_add(1, Ordering::Relaxed);
+        gpu.live.bytes.fetch_add(raw.size(), Ordering::Relaxed);
+        let live = gpu.live.clone();
+        Ok(Buffer { inner: Arc::new(Inner { raw, label: label.to_owned(), bytes, usage, live }) })
     }
 
     /// Writes `data` to the beginning of `to`, before any command that is submitted later.
@@ -217,15 +226,24 @@ impl Gpu {
         Ok(())
     }
 
+    /// Writes one piece; at most twice [`STAGED`] are on their way, so that copying and sending overlap.
     fn stage(&self, to: &BufferSlice, offset: u64, data: &[u8]) -> Result<()> {
-        let bytes = data.len() as u64;
-        if self.inner.staged.fetch_add(bytes, Ordering::Relaxed) + bytes > STAGED {
-            self.inner.staged.store(bytes, Ordering::Relaxed);
-            self.inner.queue.submit(None);
-            self.poll(wgpu::PollType::wait_indefinitely())?;
+        let mut staged = self.staged();
+        staged.bytes += data.len() as u64;
+        if staged.bytes > STAGED {
+            staged.bytes = data.len() as u64;
+            let before = staged.sent.replace(self.inner.queue.submit(None));
+            drop(staged);
+            if before.is_some() {
+                self.poll(wgpu::PollType::Wait { submission_index: before, timeout: None })?;
+            }
             self.inner.health.check("writing a buffer")?;
         }
         self.inner.queue.write_buffer(&to.buffer.inner.raw, offset, data);
         Ok(())
+    }
+
+    pub(super) fn staged(&self) -> MutexGuard<'_, Staged> {
+        self.inner.staged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -19,13 +19,16 @@ impl Choice {
         Self { text: Some(text.into()) }
     }
 
-    /// The index of the chosen one of `list`.
+    /// The place in `list` of the adapter that this choice takes.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] with the whole list when none is it, [`Error::Unsupported`] when it cannot run kernels.
-    pub(super) fn pick(&self, list: &[AdapterInfo]) -> Result<usize> {
-        let environment = std::env::var("WGPU_ADAPTER_NAME").ok().filter(|name| !name.is_empty());
-        let (text, source) = match (&self.text, environment) {
+    pub fn pick(&self, list: &[AdapterInfo]) -> Result<usize> {
+        self.among(list, std::env::var("WGPU_ADAPTER_NAME").ok())
+    }
+
+    fn among(&self, list: &[AdapterInfo], environment: Option<String>) -> Result<usize> {
+        let (text, source) = match (&self.text, environment.filter(|name| !name.is_empty())) {
             (Some(text), _) => (text.clone(), ""),
             (None, Some(name)) => (name, " (from WGPU_ADAPTER_NAME)"),
             (None, None) => return best(list, |_| true).ok_or_else(|| none("none can be used", list)),
@@ -134,7 +137,17 @@ mod tests {
         assert_eq!(pick("02:00.0"), Some(2));
         assert_eq!(pick("0000:02:00.0"), Some(2));
         assert_eq!(pick("10DE:2332"), Some(2));
-        assert_eq!(best(&list(), |_| true), Some(1));
+        assert_eq!(Choice::default().among(&list(), None).ok(), Some(1));
+    }
+
+    #[test]
+    fn the_environment_names_an_adapter_where_the_choice_does_not() {
+        let named = |name: &str| Some(name.to_owned());
+        assert_eq!(Choice::default().among(&list(), named("software")).ok(), Some(0));
+        assert_eq!(Choice::default().among(&list(), named("")).ok(), Some(1));
+        assert_eq!(Choice::adapter("1").among(&list(), named("software")).ok(), Some(1));
+        let text = Choice::default().among(&list(), named("banana")).expect_err("there is none").to_string();
+        assert!(text.contains("(from WGPU_ADAPTER_NAME)"), "{text}");
     }
 
     #[test]

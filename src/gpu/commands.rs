@@ -5,7 +5,6 @@ use super::{BindGroup, BufferSlice, Gpu, Pipeline, Usage};
 use crate::kernels::Launch;
 use crate::shader::Access;
 use crate::{Error, Result};
-use std::sync::atomic::Ordering;
 
 /// Commands being recorded; nothing runs before [`Gpu::submit`].
 pub struct Commands {
@@ -77,7 +76,7 @@ impl Gpu {
     pub fn submit(&self, commands: Commands) -> Result<Submission> {
         self.inner.health.check("submitting")?;
         let index = self.inner.queue.submit([commands.encoder.finish()]);
-        self.inner.staged.store(0, Ordering::Relaxed);
+        self.staged().bytes = 0;
         self.inner.health.check("submitting")?;
         Ok(Submission { index })
     }

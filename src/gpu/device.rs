@@ -1,15 +1,15 @@
 //! An open device.
 
 use super::adapter::{describe, found};
-use super::buffer::Live;
+use super::buffer::{Live, Staged};
 use super::health::Health;
 use super::limits::{caps, missing, wanted};
 use super::pipeline::Pipelines;
 use super::{AdapterInfo, Choice};
 use crate::tensor::Caps;
 use crate::{Error, Result};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// An open device with its queue: cheap to clone, and shared between threads.
 ///
@@ -35,8 +35,7 @@ pub(super) struct Inner {
     pub(super) live: Arc<Live>,
     pub(super) pipelines: Pipelines,
     pub(super) bind_groups: AtomicU64,
-    /// Bytes handed to the queue since the last submission, for which it holds memory of its own.
-    pub(super) staged: AtomicU64,
+    pub(super) staged: Mutex<Staged>,
     info: AdapterInfo,
     caps: Caps,
 }
@@ -110,7 +109,7 @@ impl Gpu {
             live: Arc::default(),
             pipelines: Pipelines::default(),
             bind_groups: AtomicU64::new(0),
-            staged: AtomicU64::new(0),
+            staged: Mutex::default(),
             device,
             queue,
             info,

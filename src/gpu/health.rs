@@ -15,7 +15,31 @@ pub(super) struct Health {
 #[derive(Default)]
 struct Notes {
     lost: Option<String>,
-    refused: Option<wgpu::Error>,
+    refused: Option<Refusal>,
+}
+
+/// What is left of the interface's error, which cannot pass between threads in a browser.
+struct Refusal {
+    out_of_memory: bool,
+    message: String,
+}
+
+impl Refusal {
+    fn new(error: &wgpu::Error) -> Self {
+        match error {
+            wgpu::Error::OutOfMemory { source } => Self { out_of_memory: true, message: innermost(source.as_ref()) },
+            wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
+                Self { out_of_memory: false, message: description.trim().to_owned() }
+            }
+        }
+    }
+
+    fn typed(self, doing: &str) -> Error {
+        match self {
+            Self { out_of_memory: true, message } => Error::OutOfMemory { doing: doing.to_owned(), message },
+            Self { message, .. } => Error::Gpu { message: format!("{doing}: {message}") },
+        }
+    }
 }
 
 impl Health {
@@ -23,7 +47,7 @@ impl Health {
     pub(super) fn listen(device: &wgpu::Device) -> Arc<Self> {
         let health = Arc::new(Self::default());
         let noting = health.clone();
-        device.on_uncaptured_error(Arc::new(move |error| noting.refuse(error)));
+        device.on_uncaptured_error(Arc::new(move |error| noting.refuse(&error)));
         let noting = health.clone();
         device.set_device_lost_callback(move |reason, message| {
             noting.lose(if message.is_empty() { format!("{reason:?}") } else { message });
@@ -42,9 +66,9 @@ impl Health {
     }
 
     /// Notes an error that no call was there to take; the first one stays, the others are mostly its consequences.
-    fn refuse(&self, error: wgpu::Error) {
+    fn refuse(&self, error: &wgpu::Error) {
         tracing::error!(%error, "the GPU interface reported an error");
-        self.notes().refused.get_or_insert(error);
+        self.notes().refused.get_or_insert_with(|| Refusal::new(error));
         self.noted.store(true, Ordering::Release);
     }
 
@@ -58,19 +82,7 @@ impl Health {
             return Err(Error::DeviceLost { message: message.clone() });
         }
         self.noted.store(false, Ordering::Release);
-        notes.refused.take().map_or(Ok(()), |error| Err(typed(error, doing)))
-    }
-}
-
-/// The library's error for one of the interface's.
-pub(super) fn typed(error: wgpu::Error, doing: &str) -> Error {
-    match error {
-        wgpu::Error::OutOfMemory { source } => {
-            Error::OutOfMemory { doing: doing.to_owned(), message: innermost(source.as_ref()) }
-        }
-        wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
-            Error::Gpu { message: format!("{doing}: {}", description.trim()) }
-        }
+        notes.refused.take().map_or(Ok(()), |refusal| Err(refusal.typed(doing)))
     }
 }
 
@@ -98,6 +110,38 @@ pub(super) fn caught<T>(device: &wgpu::Device, doing: &str, make: impl FnOnce() 
         // A native scope's error is there at once, and scopes close in reverse order.
         let mut errors =
             scopes.into_iter().rev().filter_map(|scope| pollster::block_on(scope.pop())).collect::<Vec<_>>();
-        errors.pop().map_or(Ok(made), |error| Err(typed(error, doing)))
+        errors.pop().map_or(Ok(made), |error| Err(Refusal::new(&error).typed(doing)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory() -> wgpu::Error {
+        wgpu::Error::OutOfMemory { source: Box::new(std::io::Error::other("Not enough memory left.")) }
+    }
+
+    #[test]
+    fn an_error_is_told_once_and_a_loss_for_good() {
+        let health = Health::default();
+        health.check("resting").expect("nothing was noted");
+        health.refuse(&memory());
+        match health.check("growing") {
+            Err(Error::OutOfMemory { doing, message }) => {
+                assert_eq!((doing.as_str(), message.as_str()), ("growing", "Not enough memory left."));
+            }
+            other => panic!("{other:?}"),
+        }
+        health.check("resting").expect("it was told");
+        health.refuse(&memory());
+        health.lose("it fell off the bus".to_owned());
+        health.lose("and then some".to_owned());
+        for _ in 0..2 {
+            match health.check("resting") {
+                Err(Error::DeviceLost { message }) => assert_eq!(message, "it fell off the bus"),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }
