@@ -17,6 +17,7 @@ mod tests;
 
 use crate::checkpoint::Config;
 use crate::graph::{Builder, Cache, Graph, Source, StepShape, Tensors, Value};
+use crate::kernels::PAGE_TOKENS;
 use crate::tensor::DType;
 use crate::{Error, Result};
 use std::fmt;
@@ -56,6 +57,19 @@ pub enum Outputs {
 }
 
 /// A model: its configuration understood and checked, and the graphs that follow from it.
+///
+/// ```
+/// use quernel::checkpoint::Checkpoint;
+/// use quernel::graph::StepShape;
+/// use quernel::model::{Model, Outputs};
+/// let checkpoint = Checkpoint::open("assets/golden/llama")?;
+/// let model = Model::open(&checkpoint.config()?, &checkpoint)?;
+/// assert_eq!((model.name(), model.vocab()), ("LlamaForCausalLM", 421));
+/// let step = StepShape { tokens: 5, outputs: 1, sequences: 1, table_pitch: 2 };
+/// let graph = model.graph(step, 64, Outputs::Logits, &checkpoint, None)?;
+/// assert_eq!(graph.caches.len(), model.layers());
+/// # Ok::<(), quernel::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Model {
     name: &'static str,
@@ -154,7 +168,7 @@ impl Model {
 
     /// Bytes that all layers' caches keep of one token.
     pub fn cache_bytes_per_token(&self) -> u64 {
-        self.caches.iter().map(|cache| 2 * 4 * (cache.kv_heads * cache.head_dim) as u64).sum()
+        self.caches.iter().map(|cache| 2 * cache.bytes(1) / PAGE_TOKENS as u64).sum()
     }
 
     /// Numbers in the weights; those that two layers share count once.

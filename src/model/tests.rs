@@ -205,13 +205,16 @@ fn settings_are_checked() {
 #[test]
 fn tensors_are_checked() {
     let mut tensors = decoder_tensors(8, &[], true);
-    let deeper = decoder("LlamaForCausalLM", "").clone();
-    add(&mut tensors, "model.norm.weight", &[16]);
+    let deeper = decoder("LlamaForCausalLM", r#", "num_hidden_layers": 3"#);
     let error = Model::open(&deeper, &tensors).unwrap_err();
+    assert!(matches!(&error, Error::BadTensor { tensor, .. } if tensor.starts_with("model.layers.2.")), "{error}");
+    let config = decoder("LlamaForCausalLM", "");
+    add(&mut tensors, "model.norm.weight", &[16]);
+    let error = Model::open(&config, &tensors).unwrap_err();
     assert!(matches!(error, Error::Shape { .. }), "{error}");
     assert!(error.to_string().contains("model.norm.weight") && error.to_string().contains("llama.rs"), "{error}");
     tensors.remove("model.layers.1.mlp.up_proj.weight");
-    let error = Model::open(&deeper, &tensors).unwrap_err();
+    let error = Model::open(&config, &tensors).unwrap_err();
     assert!(matches!(&error, Error::BadTensor { tensor, .. } if tensor.contains("1.mlp.up_proj")), "{error}");
 }
 
