@@ -5,10 +5,10 @@
 //! | floor | module | what it knows |
 //! |---|---|---|
 //! | 0 | [`error`] | what can go wrong, and who can act on it |
-//! | 1 | [`tensor`] | shapes, storage, and what a GPU can do, as plain data |
+//! | 1 | [`tensor`], `files` | shapes, storage, and what a GPU can do, as plain data · files that anyone may have made |
 //! | 2 | [`shader`], [`text`] | WGSL as text · characters and token ids |
-//! | 3 | [`checkpoint`], [`kernels`], [`gpu`] | model files · what each kernel means and how it is chosen · the only `wgpu` in the house |
-//! | 4 | [`graph`] | operations, their shapes, and plans as data |
+//! | 3 | [`checkpoint`], [`kernels`] | model files · what each kernel means and how it is chosen |
+//! | 4 | [`graph`], [`gpu`] | operations, their shapes, and plans as data · the only `wgpu` in the house |
 //! | 5 | [`runtime`], [`model`] | plans made resident, the reference executor · architectures as graphs |
 //! | 6 | [`engine`] | sessions, the scheduler, the cache, sampling |
 #![deny(missing_docs)]
