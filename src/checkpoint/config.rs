@@ -240,3 +240,72 @@ fn describe(value: &Value) -> String {
         short => short.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        Config::from_json("config.json", text).unwrap()
+    }
+
+    fn said<T: std::fmt::Debug>(result: Result<T>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn values_are_read_by_type() {
+        let config = config(
+            r#"{"n": 2147483648, "x": 1e-5, "whole": 3, "yes": true, "name": "llama", "none": null, "ns": [1, 2],
+                "xs": [1, 0.5], "names": ["a"], "rope": {"type": "llama3", "none": null}}"#,
+        );
+        assert_eq!(config.usize("n").unwrap(), 1 << 31);
+        assert_eq!((config.f64("x").unwrap(), config.f64("whole").unwrap()), (1e-5, 3.0));
+        assert!(config.bool("yes").unwrap() && config.bool_or("none", true).unwrap());
+        assert_eq!((config.str("name").unwrap(), config.str_or("none", "x").unwrap()), ("llama", "x"));
+        assert_eq!((config.usizes("ns").unwrap(), config.f64s("xs").unwrap()), (vec![1, 2], vec![1.0, 0.5]));
+        assert_eq!(config.strings("names").unwrap(), ["a"]);
+        assert_eq!((config.usize_or("none", 7).unwrap(), config.f64_or("absent", 0.5).unwrap()), (7, 0.5));
+        assert!(config.contains("n") && !config.contains("none") && !config.contains("absent"));
+        assert_eq!(config.object("rope").unwrap().unwrap().str("type").unwrap(), "llama3");
+        assert!(config.object("none").unwrap().is_none());
+        assert_eq!(config.one_or_more("ns").unwrap(), [1, 2]);
+        assert_eq!(config.one_or_more("whole").unwrap(), [3]);
+        assert!(config.one_or_more("none").unwrap().is_empty());
+    }
+
+    #[test]
+    fn errors_name_the_file_the_key_and_both_values() {
+        let long = "x".repeat(100);
+        let config = config(&format!(
+            r#"{{"negative": -1, "fraction": 1.5, "float": 64.0, "huge": 2147483649, "text": "64", "long": "{long}",
+                "list": [1, -2], "rope": {{"factor": [1]}}}}"#
+        ));
+        let size = "a whole number from 0 to 2147483648";
+        for (key, found) in [("negative", "-1"), ("fraction", "1.5"), ("float", "64.0"), ("huge", "2147483649")] {
+            assert_eq!(said(config.usize(key)), format!("config.json: \"{key}\" is {found}; it must be {size}"));
+            assert_eq!(said(config.usize_or(key, 1)), said(config.usize(key)));
+        }
+        assert_eq!(said(config.f64("text")), "config.json: \"text\" is \"64\"; it must be a number");
+        assert_eq!(
+            said(config.bool_or("long", true)),
+            "config.json: \"long\" is a string of 100 bytes; it must be true or false"
+        );
+        assert_eq!(said(config.usizes("list")), format!("config.json: \"list[1]\" is -2; it must be {size}"));
+        assert_eq!(said(config.usizes("text")), "config.json: \"text\" is \"64\"; it must be a list of whole numbers");
+        assert_eq!(said(config.strings("rope")), "config.json: \"rope\" is an object; it must be a list of strings");
+        assert_eq!(said(config.str("absent")), "config.json: \"absent\" is missing; it must be a string");
+        assert_eq!(said(config.object("list")), "config.json: \"list\" is a list of 2; it must be an object");
+        let rope = config.object("rope").unwrap().unwrap();
+        assert_eq!(said(rope.f64("factor")), "config.json: \"rope.factor\" is a list of 1; it must be a number");
+    }
+
+    #[test]
+    fn text_that_is_no_object_is_refused() {
+        let deep = format!("{{\"a\":{}", "[".repeat(100_000));
+        for text in ["", "{", "[]", "null", "{\"a\": NaN}", "{\"a\": 1e999}", "{} x", "\u{FEFF}{}", &deep] {
+            let error = said(Config::from_json("config.json", text));
+            assert!(error.starts_with("config.json: "), "{error}");
+        }
+    }
+}

@@ -72,3 +72,56 @@ fn number(config: &Config, key: &str, range: RangeInclusive<f64>) -> Result<Opti
         value => Ok(value.map(|value| value as f32)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(own: Option<&str>, model: Option<&str>) -> Result<Generation> {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in [("generation_config.json", own), ("config.json", model)] {
+            if let Some(text) = text {
+                std::fs::write(dir.path().join(name), text).unwrap();
+            }
+        }
+        Generation::open(dir.path())
+    }
+
+    #[test]
+    fn settings_come_from_their_own_file_and_tokens_from_either() {
+        let own = r#"{"eos_token_id": [2, 3], "do_sample": true, "temperature": 0.6, "top_p": 0.9, "top_k": 50,
+                      "min_p": null, "repetition_penalty": 1.1}"#;
+        let found = open(Some(own), Some(r#"{"eos_token_id": 9, "bos_token_id": 1, "temperature": 5}"#)).unwrap();
+        let expected = Generation {
+            eos: vec![2, 3],
+            bos: Some(1),
+            do_sample: Some(true),
+            temperature: Some(0.6),
+            top_k: Some(50),
+            top_p: Some(0.9),
+            min_p: None,
+            repetition_penalty: Some(1.1),
+        };
+        assert_eq!(found, expected);
+        assert_eq!(open(None, Some(r#"{"eos_token_id": 2}"#)).unwrap().eos, [2]);
+        assert_eq!(open(None, None).unwrap(), Generation::default());
+    }
+
+    #[test]
+    fn values_outside_their_range_are_refused() {
+        for (key, value) in [
+            ("temperature", "-1"),
+            ("top_p", "1.5"),
+            ("min_p", "-0.1"),
+            ("repetition_penalty", "0"),
+            ("top_k", "-1"),
+            ("eos_token_id", "[1, \"x\"]"),
+            ("bos_token_id", "1.5"),
+            ("do_sample", "1"),
+        ] {
+            let error = open(Some(&format!("{{\"{key}\": {value}}}")), None).unwrap_err().to_string();
+            assert!(error.contains("generation_config.json: ") && error.contains(key), "{error}");
+        }
+        assert!(open(Some("{"), None).is_err());
+    }
+}

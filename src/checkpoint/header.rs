@@ -221,18 +221,19 @@ struct Strings;
 
 impl<'de> Deserialize<'de> for Strings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        impl<'de> Visitor<'de> for Strings {
-            type Value = Self;
+        deserializer.deserialize_map(Self)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of strings")
-            }
+impl<'de> Visitor<'de> for Strings {
+    type Value = Self;
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
-                while map.next_entry::<String, String>()?.is_some() {}
-                Ok(self)
-            }
-        }
-        deserializer.deserialize_map(Strings)
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of strings")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<String, String>()?.is_some() {}
+        Ok(self)
     }
 }

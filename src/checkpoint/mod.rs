@@ -15,6 +15,8 @@ mod config;
 mod generation;
 mod header;
 mod index;
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
 pub use generation::Generation;

@@ -6,6 +6,8 @@
 
 mod stop;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod tokenizer;
 
 pub use stop::StopStrings;

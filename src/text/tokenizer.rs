@@ -176,6 +176,8 @@ fn load(path: &Path, text: &str) -> Result<tokenizers::Tokenizer> {
         guarded(|| tokenizers::Tokenizer::from_bytes(text)).map_err(|e| bad(format!("is malformed: {e}")))?;
     // What a training run cut and padded its texts to is not for prompts.
     inner.with_padding(None).with_truncation(None).map_err(|e| bad(e.to_string()))?;
+    // A post-processor that names what is not there is found out by its use.
+    guarded(|| inner.encode_fast("", true)).map_err(|e| bad(format!("is malformed: {e}")))?;
     Ok(inner)
 }
 
