@@ -171,7 +171,7 @@ impl Gpu {
                 need: bytes,
                 have: limit,
                 limit_name: format!("the largest buffer of {}", self.caps().adapter),
-                way_out: String::new(),
+                way_out: "; a smaller model or a shorter context (-c) needs less".to_owned(),
             })?;
         let gpu = &self.inner;
         gpu.health.check("making a buffer")?;

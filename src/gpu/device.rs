@@ -93,7 +93,22 @@ impl Gpu {
     /// [`health`](Self::health).
     ///
     /// # Errors
-    /// [`Error::Unsupported`] when the adapter cannot run kernels.
+    /// [`Error::Unsupported`] when the adapter cannot run kernels, or the device was granted less than they need.
+    ///
+    /// ```no_run
+    /// use quernel::gpu::{Gpu, wgpu};
+    /// # async fn embed(adapter: wgpu::Adapter) -> Result<(), Box<dyn std::error::Error>> {
+    /// let useful = wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+    /// let descriptor = wgpu::DeviceDescriptor {
+    ///     required_features: adapter.features() & useful,
+    ///     required_limits: adapter.limits(),
+    ///     ..Default::default()
+    /// };
+    /// let (device, queue) = adapter.request_device(&descriptor).await?;
+    /// let gpu = Gpu::from_wgpu(&adapter, device.clone(), queue.clone())?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_wgpu(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         let info = describe(0, adapter);
         match missing(&adapter.get_downlevel_capabilities(), &device.limits()) {
