@@ -1,7 +1,7 @@
 //! The rules. Each looks at one file and returns what it found there.
 
 use crate::source::{Source, is_word, line_of, words};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// One broken rule: `file:line: what is wrong: the way out`.
 pub type Finding = String;
@@ -244,21 +244,6 @@ pub fn functions(source: &Source, budget: usize) -> Vec<Finding> {
         format!("{}: fn {name} has {lines} lines, {budget} at most: give its parts names", source.at(line))
     })
     .collect()
-}
-
-/// Shaders that no kernel names, and that no named shader uses.
-pub fn idle_shaders(sources: &[(&str, &str)], named: &BTreeSet<String>) -> Vec<Finding> {
-    let mut busy: BTreeSet<&str> = BTreeSet::new();
-    let mut next: Vec<&str> = named.iter().map(String::as_str).collect();
-    while let Some(name) = next.pop() {
-        let Some((name, text)) = sources.iter().find(|(known, _)| *known == name) else { continue };
-        if busy.insert(name) {
-            next.extend(text.lines().filter_map(|line| line.strip_prefix("//!use ")).map(str::trim));
-        }
-    }
-    let idle = sources.iter().filter(|(name, _)| !busy.contains(name));
-    idle.map(|(name, _)| format!("shaders/{name}.wgsl:1: no kernel uses it: name it in src/kernels, or remove it"))
-        .collect()
 }
 
 /// A kernel's file has its parts, its launch says its own word, and it launches a shader that exists.
