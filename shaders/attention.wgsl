@@ -4,7 +4,8 @@
 // One workgroup one query head of QUERIES neighbouring tokens. It walks the keys in blocks of WORKGROUP: first each
 // thread scores one key against every query, then the threads divide the head's quads and the block's keys among them
 // to weigh the values. Neighbours of one sequence read each key and value once; at a change of sequence they part.
-// Blocks begin at multiples of WORKGROUP, so what a token gets does not depend on the tokens beside it.
+// Blocks begin at multiples of WORKGROUP, so what a token gets does not depend on the tokens beside it. A token of no
+// sequence gets zeros.
 //!use shared/fold
 //!slot reduce
 override WORKGROUP: u32 = 64u;
@@ -148,6 +149,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
         if (sequences[begin] != NO_SEQUENCE) {
             attend(thread, head, begin, end);
+        } else {
+            for (var i = thread; i < (end - begin) * HEAD_QUADS; i += WORKGROUP) {
+                let token = begin + i / HEAD_QUADS;
+                y[(token * params.heads + head) * HEAD_QUADS + i % HEAD_QUADS] = vec4<f32>();
+            }
         }
         begin = end;
     }

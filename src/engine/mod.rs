@@ -4,10 +4,20 @@
 //! of stands alone and needs no GPU: [`Sampler`] turns logits into a token, [`Rng`] is its dice, and [`PagePool`] hands
 //! out the pages of the key-value cache. This floor knows nothing of shaders, files or the command line.
 
+mod batch;
+mod core;
+mod generate;
+mod options;
 mod pages;
 mod rng;
 mod sampler;
+mod schedule;
+mod session;
 
+pub use self::core::Engine;
+pub use generate::{Cancel, Generate, GenerateOptions, Stop};
+pub use options::EngineOptions;
 pub use pages::{PagePool, PageTable};
 pub use rng::Rng;
 pub use sampler::{Sampler, SamplerOptions};
+pub use session::Session;

@@ -282,7 +282,7 @@ impl<'a> Builder<'a> {
         self.push(Op::Scale(factor as f32), vec![x], fact, Location::caller())
     }
 
-    /// For each row the column of its largest element and the number of elements that are not finite: (rows, 2).
+    /// For each row the column of its largest element, then the number of elements that are not finite: (2 · rows).
     ///
     /// # Errors
     /// Where `x` is not a matrix.
@@ -290,7 +290,7 @@ impl<'a> Builder<'a> {
     pub fn argmax(&mut self, x: Value) -> Result<Value> {
         let at = Location::caller();
         let [rows, _] = self.matrix("argmax", x, at)?;
-        Ok(self.push(Op::Argmax, vec![x], Fact::new(DType::U32, [rows, 2]), at))
+        Ok(self.push(Op::Argmax, vec![x], Fact::new(DType::U32, [2 * rows]), at))
     }
 
     pub(super) fn push(&mut self, op: Op, inputs: Vec<Value>, fact: Fact, at: &'static Location<'static>) -> Value {

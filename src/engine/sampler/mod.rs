@@ -122,35 +122,17 @@ impl Sampler {
     }
 
     /// Gathers the allowed tokens, or the `top_k` likeliest of them, in the order of their ids.
-    ///
-    /// Whenever four times as many are gathered as are wanted, the rest goes: from then on few logits of a large
-    /// vocabulary pass the last one kept. Of equals the one already there has the lower id, and stays.
     fn top_k(&mut self, logits: &[f32]) {
-        let k = if self.options.top_k == 0 { logits.len() } else { self.options.top_k };
-        let room = k.saturating_mul(4);
         self.candidates.clear();
-        self.candidates.reserve(room.min(logits.len()));
-        let mut last = FORBIDDEN;
-        for (id, &logit) in (0u32..).zip(logits) {
-            if logit > last {
-                self.candidates.push(Candidate { id, logit, weight: 0.0 });
-                if self.candidates.len() == room {
-                    last = self.keep(k);
-                }
-            }
+        self.candidates.reserve(logits.len());
+        let all = (0u32..).zip(logits).map(|(id, &logit)| Candidate { id, logit, weight: 0.0 });
+        self.candidates.extend(all.filter(|candidate| candidate.logit > FORBIDDEN));
+        let k = self.options.top_k;
+        if k > 0 && k < self.candidates.len() {
+            self.candidates.select_nth_unstable_by(k - 1, likelier);
+            self.candidates.truncate(k);
+            self.candidates.sort_unstable_by_key(|candidate| candidate.id);
         }
-        if self.candidates.len() > k {
-            self.keep(k);
-        }
-        self.candidates.sort_unstable_by_key(|candidate| candidate.id);
-    }
-
-    /// Keeps the `k` likeliest of more candidates, in any order, and returns the least of their logits.
-    fn keep(&mut self, k: usize) -> f32 {
-        let (_, last, _) = self.candidates.select_nth_unstable_by(k - 1, likelier);
-        let logit = last.logit;
-        self.candidates.truncate(k);
-        logit
     }
 
     /// Drops candidates outside the nucleus (Holtzman et al. 2020, arXiv 1904.09751), and those less than `min_p` times

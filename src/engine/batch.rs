@@ -1,0 +1,86 @@
+//! The flat list of tokens that a step is.
+
+use super::Session;
+use super::schedule::Part;
+use crate::graph::{StepInput, StepShape};
+use crate::kernels::NOTHING;
+use crate::runtime::StepInputs;
+use crate::{Error, Result};
+
+/// The shape of the step that `parts` make: counts are rounded up to powers of two, so that few plans serve all steps.
+pub(super) fn shape(parts: &[Part], every_position: bool, sequences: usize, table_pitch: usize) -> StepShape {
+    let tokens: usize = parts.iter().map(|part| part.tokens).sum();
+    let last = parts.iter().filter(|part| part.last).count();
+    let outputs = if every_position { tokens } else { last.max(1) };
+    StepShape { tokens: tokens.next_power_of_two(), outputs: outputs.next_power_of_two(), sequences, table_pitch }
+}
+
+/// Writes the step down. The page table of the n-th part is the n-th; tokens that fill the step up belong to none.
+///
+/// Logits are wanted of every token, or of the last one of each part that ends its session's list, in order.
+pub(super) fn fill(
+    inputs: &mut StepInputs,
+    sessions: &[&mut Session],
+    parts: &[Part],
+    every_position: bool,
+) -> Result<()> {
+    inputs.list_mut(StepInput::Ids).fill(0);
+    inputs.list_mut(StepInput::Positions).fill(0);
+    inputs.list_mut(StepInput::Sequences).fill(NOTHING);
+    inputs.list_mut(StepInput::KvRows).fill(NOTHING);
+    inputs.list_mut(StepInput::OutputRows).fill(0);
+    let pitch = inputs.shape().table_pitch;
+    let (mut token, mut output) = (0, 0);
+    for (sequence, part) in parts.iter().enumerate() {
+        let session = &sessions[part.session];
+        let pages = session.table().pages();
+        inputs.list_mut(StepInput::Pages)[sequence * pitch..][..pages.len()].copy_from_slice(pages);
+        for position in session.computed()..session.computed() + part.tokens {
+            let row = session.table().row(position);
+            let row = row.ok_or(Error::ContextFull { tokens: position + 1, context: session.table().len() })?;
+            inputs.list_mut(StepInput::Ids)[token] = session.tokens()[position];
+            inputs.list_mut(StepInput::Positions)[token] = position as u32;
+            inputs.list_mut(StepInput::Sequences)[token] = sequence as u32;
+            inputs.list_mut(StepInput::KvRows)[token] = row;
+            let wanted = every_position || (part.last && position + 1 == session.tokens().len());
+            if wanted {
+                inputs.list_mut(StepInput::OutputRows)[output] = token as u32;
+                output += 1;
+            }
+            token += 1;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{PagePool, SamplerOptions};
+    use std::sync::{Arc, Mutex};
+
+    #[test]
+    fn two_sessions_lie_side_by_side_and_padding_belongs_to_none() -> Result<()> {
+        let pool = Arc::new(Mutex::new(PagePool::new(4)?));
+        let mut speaking = Session::new(&pool, 64, 10, SamplerOptions::greedy(), 0)?;
+        speaking.push(&[1, 2, 3])?;
+        speaking.reserve(2)?;
+        speaking.commit(2);
+        let mut prompt = Session::new(&pool, 64, 10, SamplerOptions::greedy(), 0)?;
+        prompt.push(&[7, 8, 9])?;
+        let parts = [Part { session: 0, tokens: 1, last: true }, Part { session: 1, tokens: 2, last: false }];
+        speaking.reserve(1)?;
+        prompt.reserve(2)?;
+        let shape = shape(&parts, false, 2, 2);
+        assert_eq!((shape.tokens, shape.outputs), (4, 1));
+        let mut inputs = StepInputs::new(shape, 4);
+        fill(&mut inputs, &[&mut speaking, &mut prompt], &parts, false)?;
+        assert_eq!(inputs.list(StepInput::Ids), [3, 7, 8, 0]);
+        assert_eq!(inputs.list(StepInput::Positions), [2, 0, 1, 0]);
+        assert_eq!(inputs.list(StepInput::Sequences), [0, 1, 1, NOTHING]);
+        assert_eq!(inputs.list(StepInput::KvRows), [2, 32, 33, NOTHING]);
+        assert_eq!(inputs.list(StepInput::Pages), [0, 0, 1, 0]);
+        assert_eq!(inputs.list(StepInput::OutputRows), [0]);
+        Ok(())
+    }
+}

@@ -1,0 +1,256 @@
+//! The engine: a model made resident, moved forward a step at a time.
+
+use super::schedule::{Part, schedule};
+use super::session::{Pool, lock};
+use super::{EngineOptions, PagePool, SamplerOptions, Session, batch};
+use crate::checkpoint::{Checkpoint, Generation};
+use crate::gpu::Gpu;
+use crate::graph::{Plan, StepShape};
+use crate::kernels::{PAGE_TOKENS, Policy};
+use crate::model::{Model, Outputs};
+use crate::runtime::{Executor, PlanId, Progress, Reference, StepInputs};
+use crate::text::Tokenizer;
+use crate::{Error, Result};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// Bytes of logits that are brought to the host at once, where those of every position are wanted.
+const LOGITS_AT_ONCE: usize = 16 << 20;
+
+/// A model on a GPU, and whatever moves its sessions forward.
+pub struct Engine {
+    checkpoint: Checkpoint,
+    model: Model,
+    generation: Generation,
+    tokenizer: Option<Arc<Tokenizer>>,
+    options: EngineOptions,
+    policy: Policy,
+    context: usize,
+    pool: Pool,
+    executor: Executor,
+    plans: HashMap<(StepShape, Outputs), Ready>,
+    reference: Option<Reference>,
+    words: Vec<u32>,
+}
+
+/// A plan that is resident, and the step's numbers in its layout.
+struct Ready {
+    plan: PlanId,
+    inputs: StepInputs,
+}
+
+impl Engine {
+    /// Opens the checkpoint in `dir` and uploads it to `gpu`, telling `progress` the bytes done and the bytes in all.
+    ///
+    /// # Errors
+    /// What is wrong with the checkpoint ([`Error::BadFile`], [`Error::BadTensor`], [`Error::UnknownArchitecture`]),
+    /// with the options ([`Error::Option`]), or with the adapter ([`Error::DoesNotFit`], [`Error::OutOfMemory`],
+    /// [`Error::DeviceLost`]).
+    pub async fn open(dir: impl AsRef<Path>, gpu: Gpu, options: EngineOptions, progress: Progress<'_>) -> Result<Self> {
+        options.validate()?;
+        let checkpoint = Checkpoint::open(dir)?;
+        let model = Model::open(&checkpoint.config()?, &checkpoint)?;
+        let context = options.context(model.context())?;
+        let generation = checkpoint.generation()?;
+        let policy = Policy::new(gpu.caps(), options.deterministic);
+        let pages = context.div_ceil(PAGE_TOKENS) * options.sessions;
+        let pool = Arc::new(Mutex::new(PagePool::new(pages)?));
+        let shape = StepShape { tokens: 1, outputs: 1, sequences: 1, table_pitch: 1 };
+        let graph = model.graph(shape, context, Outputs::Argmax, &checkpoint, options.dtype)?;
+        let reference = options.check.then(|| Reference::new(&graph.caches, pages));
+        let plan = Plan::new(graph, gpu.caps(), policy)?;
+        let executor = Executor::load(gpu, &plan, pages, &checkpoint, progress).await?;
+        let (plans, words, tokenizer) = (HashMap::new(), Vec::new(), None);
+        Ok(Self {
+            checkpoint,
+            model,
+            generation,
+            tokenizer,
+            options,
+            policy,
+            context,
+            pool,
+            executor,
+            plans,
+            reference,
+            words,
+        })
+    }
+
+    /// A new, empty session that chooses its tokens by `sampler`; the same `seed` gives the same tokens on any machine
+    /// that computes the same logits.
+    ///
+    /// # Errors
+    /// [`Error::Option`] where a sampler's value is outside its range.
+    pub fn session(&self, sampler: SamplerOptions, seed: u64) -> Result<Session> {
+        Session::new(&self.pool, self.context, self.model.vocab(), sampler, seed)
+    }
+
+    /// Computes one step: as many waiting tokens of `sessions` as it can hold. A session whose tokens are all computed
+    /// gets its next token, which is returned in its place and waits to be computed in turn.
+    ///
+    /// # Errors
+    /// [`Error::ContextFull`] where the cache has no room, [`Error::NotFinite`] where logits are not numbers,
+    /// [`Error::Diverged`] where checking finds a difference, [`Error::DeviceLost`], [`Error::OutOfMemory`]. The
+    /// sessions' tokens are then as before, and the step can be tried again.
+    pub async fn step(&mut self, sessions: &mut [&mut Session]) -> Result<Vec<Option<u32>>> {
+        let mut next = vec![None; sessions.len()];
+        let parts = schedule(sessions, self.options.batch, self.options.sessions);
+        for part in parts.iter().filter(|part| part.last) {
+            sessions[part.session].expect_room()?;
+        }
+        let outputs = match parts.iter().any(|part| part.last && sessions[part.session].needs_logits()) {
+            true => Outputs::Logits,
+            false => Outputs::Argmax,
+        };
+        let Some(plan) = self.run(sessions, &parts, outputs, false).await? else { return Ok(next) };
+        if parts.iter().any(|part| part.last) {
+            self.executor.read(plan, 0, &mut self.words).await?;
+        }
+        for (row, part) in parts.iter().filter(|part| part.last).enumerate() {
+            next[part.session] = Some(self.choose(sessions[part.session], outputs, row)?);
+        }
+        for part in &parts {
+            sessions[part.session].commit(part.tokens);
+        }
+        for (session, token) in sessions.iter_mut().zip(&next) {
+            session.push(token.as_slice())?;
+        }
+        Ok(next)
+    }
+
+    /// Computes the logits of every position of `tokens`, handing `each` the first position of a block and its logits,
+    /// (positions, vocabulary), in order.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step), and whatever `each` returns.
+    pub async fn logits(&mut self, tokens: &[u32], each: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
+        let mut session = self.session(SamplerOptions::greedy(), 0)?;
+        session.push(tokens)?;
+        let most = (LOGITS_AT_ONCE / (4 * self.model.vocab())).clamp(1, self.options.batch);
+        // The largest power of two, since counts are rounded up to one.
+        let most = 1 << most.ilog2();
+        while session.waiting() > 0 {
+            let first = session.computed();
+            let count = session.waiting().min(most);
+            let parts = [Part { session: 0, tokens: count, last: count == session.waiting() }];
+            let Some(plan) = self.run(&mut [&mut session], &parts, Outputs::Logits, true).await? else { break };
+            self.executor.read(plan, 0, &mut self.words).await?;
+            each(first, bytemuck::cast_slice(&self.words[..count * self.model.vocab()]))?;
+            session.commit(count);
+        }
+        Ok(())
+    }
+
+    /// Submits the step that `parts` make; `None` where they are none.
+    async fn run(
+        &mut self,
+        sessions: &mut [&mut Session],
+        parts: &[Part],
+        outputs: Outputs,
+        every_position: bool,
+    ) -> Result<Option<PlanId>> {
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        for part in parts {
+            sessions[part.session].reserve(part.tokens)?;
+        }
+        let pitch = self.context.div_ceil(PAGE_TOKENS);
+        let shape = batch::shape(parts, every_position, self.options.sessions, pitch);
+        self.prepare(shape, outputs)?;
+        let Self { plans, executor, reference, checkpoint, .. } = self;
+        let Some(ready) = plans.get_mut(&(shape, outputs)) else { return Ok(None) };
+        batch::fill(&mut ready.inputs, sessions, parts, every_position)?;
+        match reference {
+            None => executor.run(ready.plan, &ready.inputs)?,
+            Some(reference) => executor.run_checked(ready.plan, &ready.inputs, checkpoint, reference).await?,
+        }
+        Ok(Some(ready.plan))
+    }
+
+    /// Plans steps of `shape` the first time.
+    fn prepare(&mut self, shape: StepShape, outputs: Outputs) -> Result<()> {
+        if !self.plans.contains_key(&(shape, outputs)) {
+            let plan = self.plan(shape, outputs)?;
+            let inputs = StepInputs::new(shape, self.executor.gpu().caps().binding_alignment);
+            let ready = Ready { plan: self.executor.add(plan)?, inputs };
+            self.plans.insert((shape, outputs), ready);
+        }
+        Ok(())
+    }
+
+    /// The plan for steps of one shape.
+    ///
+    /// # Errors
+    /// [`Error::DoesNotFit`] where the adapter's limits are too small for it.
+    pub fn plan(&self, shape: StepShape, outputs: Outputs) -> Result<Plan> {
+        let graph = self.model.graph(shape, self.context, outputs, &self.checkpoint, self.options.dtype)?;
+        Plan::new(graph, self.executor.gpu().caps(), self.policy)
+    }
+
+    /// The next token of the session whose logits, or the largest of them, are in `row` of what was read.
+    fn choose(&mut self, session: &mut Session, outputs: Outputs, row: usize) -> Result<u32> {
+        match outputs {
+            Outputs::Argmax => match self.words[2 * row..2 * row + 2] {
+                [token, 0] => Ok(token),
+                [_, count] => Err(Error::NotFinite { count: count as usize }),
+                _ => Err(Error::NotFinite { count: 0 }),
+            },
+            Outputs::Logits => {
+                let vocab = self.model.vocab();
+                session.sample(bytemuck::cast_slice_mut(&mut self.words[row * vocab..(row + 1) * vocab]))
+            }
+        }
+    }
+
+    /// The tokenizer of the checkpoint, read the first time.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::BadFile`] where there is none that can be read; everything but text works without.
+    pub fn tokenizer(&mut self) -> Result<Arc<Tokenizer>> {
+        if let Some(tokenizer) = &self.tokenizer {
+            return Ok(Arc::clone(tokenizer));
+        }
+        let tokenizer = Arc::new(Tokenizer::open(self.checkpoint.dir())?);
+        self.tokenizer = Some(Arc::clone(&tokenizer));
+        Ok(tokenizer)
+    }
+
+    /// Whether `token` ends an answer, by `generation_config.json` or else the tokenizer.
+    ///
+    /// # Errors
+    /// As [`tokenizer`](Self::tokenizer), which is asked only where the checkpoint's configuration names no such token.
+    pub fn ends(&mut self, token: u32) -> Result<bool> {
+        if self.generation.eos.is_empty() {
+            return Ok(self.tokenizer()?.eos() == Some(token));
+        }
+        Ok(self.generation.eos.contains(&token))
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// What the checkpoint says about generating.
+    pub fn generation(&self) -> &Generation {
+        &self.generation
+    }
+
+    /// Tokens that a session can hold.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    /// The device it runs on.
+    pub fn gpu(&self) -> &Gpu {
+        self.executor.gpu()
+    }
+
+    /// Pages of the cache that no session owns.
+    pub fn free_pages(&self) -> usize {
+        lock(&self.pool).free()
+    }
+}

@@ -1,0 +1,79 @@
+//! What an engine is to be like.
+
+use crate::tensor::DType;
+use crate::{Error, Result};
+
+/// How an [`Engine`](super::Engine) is set up.
+///
+/// ```
+/// use quernel::engine::EngineOptions;
+/// let options = EngineOptions { context: Some(2048), sessions: 4, ..EngineOptions::default() };
+/// assert!(options.validate().is_ok());
+/// assert!(EngineOptions { batch: 0, ..options }.validate().is_err());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Tokens that a session can hold; by default what the model was trained for, and
+    /// [`DEFAULT_CONTEXT`](Self::DEFAULT_CONTEXT) at most, since the cache of a long context is large.
+    pub context: Option<usize>,
+    /// Most tokens of a step: how much of a prompt is computed at once.
+    pub batch: usize,
+    /// Sessions that a step can hold, each of the whole context.
+    pub sessions: usize,
+    /// Give a token the same numbers, bit for bit, alone, in a batch, and however its prompt is cut up.
+    pub deterministic: bool,
+    /// How matrices are stored on the GPU; by default as in the checkpoint.
+    pub dtype: Option<DType>,
+    /// Compute every step by definition as well, node by node, and stop where the GPU differs. Slow.
+    pub check: bool,
+}
+
+impl EngineOptions {
+    /// The longest context that is chosen by itself.
+    pub const DEFAULT_CONTEXT: usize = 4096;
+
+    /// Most tokens that a step may have.
+    pub const MAX_BATCH: usize = 4096;
+
+    /// Most sessions that a step may have.
+    pub const MAX_SESSIONS: usize = 256;
+
+    /// Checks every value against its range.
+    ///
+    /// # Errors
+    /// [`Error::Option`] names the first that is outside.
+    pub fn validate(&self) -> Result<()> {
+        let within = |option, value: usize, most: usize| match value {
+            1.. if value <= most => Ok(()),
+            _ => Err(Error::option(option, format!("{value} is not between 1 and {most}"))),
+        };
+        within("--batch-size", self.batch, Self::MAX_BATCH)?;
+        within("--sessions", self.sessions, Self::MAX_SESSIONS)?;
+        match self.dtype {
+            Some(DType::U32) => Err(Error::option("--dtype", "u32 is no format for weights; use f32, f16 or bf16")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The context for a model that was trained for `trained` tokens.
+    ///
+    /// # Errors
+    /// [`Error::Option`] where it is 0, or more than the model was trained for.
+    pub fn context(&self, trained: usize) -> Result<usize> {
+        match self.context {
+            None => Ok(trained.min(Self::DEFAULT_CONTEXT)),
+            Some(context) if (1..=trained).contains(&context) => Ok(context),
+            Some(context) => {
+                let reason =
+                    format!("{context} is not between 1 and the {trained} tokens that the model was trained for");
+                Err(Error::option("--ctx-size", reason))
+            }
+        }
+    }
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { context: None, batch: 512, sessions: 1, deterministic: false, dtype: None, check: false }
+    }
+}

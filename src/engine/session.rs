@@ -1,0 +1,118 @@
+//! One conversation: its tokens, its place in the cache, its sampler.
+
+use super::{PagePool, PageTable, Sampler, SamplerOptions};
+use crate::{Error, Result};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The pages of an engine, shared by its sessions.
+pub(super) type Pool = Arc<Mutex<PagePool>>;
+
+/// Bookkeeping in a pool is never left half done, so another thread's panic does not spoil it.
+pub(super) fn lock(pool: &Pool) -> MutexGuard<'_, PagePool> {
+    pool.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A sequence of tokens that an [`Engine`](super::Engine) moves forward.
+///
+/// Dropping it gives its pages of the cache back.
+pub struct Session {
+    tokens: Vec<u32>,
+    computed: usize,
+    table: PageTable,
+    sampler: Sampler,
+    pool: Pool,
+    vocab: usize,
+}
+
+impl Session {
+    pub(super) fn new(pool: &Pool, limit: usize, vocab: usize, options: SamplerOptions, seed: u64) -> Result<Self> {
+        let sampler = Sampler::new(options, seed)?;
+        let table = lock(pool).table(limit);
+        let tokens = Vec::with_capacity(table.limit());
+        Ok(Self { tokens, computed: 0, table, sampler, pool: Arc::clone(pool), vocab })
+    }
+
+    /// Appends tokens, to be computed by the coming steps.
+    ///
+    /// # Errors
+    /// [`Error::ContextFull`] where the context cannot hold them, [`Error::Tokenizer`] where an id is beyond the
+    /// vocabulary; the session is then as before.
+    pub fn push(&mut self, tokens: &[u32]) -> Result<()> {
+        let len = self.tokens.len() + tokens.len();
+        if len > self.table.limit() {
+            return Err(Error::ContextFull { tokens: len, context: self.table.limit() });
+        }
+        if let Some(id) = tokens.iter().find(|&&id| id as usize >= self.vocab) {
+            return Err(Error::Tokenizer(format!("token {id} is beyond the model's vocabulary of {}", self.vocab)));
+        }
+        self.tokens.extend_from_slice(tokens);
+        Ok(())
+    }
+
+    /// Forgets all tokens but the first `len`: to try another continuation, or to edit what was said.
+    pub fn truncate(&mut self, len: usize) {
+        self.tokens.truncate(len);
+        self.computed = self.computed.min(len);
+        lock(&self.pool).truncate(&mut self.table, self.computed);
+    }
+
+    /// Every token, given and generated.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Tokens whose keys and values are in the cache.
+    pub fn computed(&self) -> usize {
+        self.computed
+    }
+
+    /// Tokens that are still to be computed.
+    pub fn waiting(&self) -> usize {
+        self.tokens.len() - self.computed
+    }
+
+    /// Tokens that the session can hold.
+    pub fn limit(&self) -> usize {
+        self.table.limit()
+    }
+
+    /// Whether choosing this session's next token takes all logits, not their largest alone.
+    pub(super) fn needs_logits(&self) -> bool {
+        self.sampler.options().needs_logits()
+    }
+
+    /// Refuses where the next token could not be kept.
+    pub(super) fn expect_room(&self) -> Result<()> {
+        match self.tokens.len() < self.limit() {
+            true => Ok(()),
+            false => Err(Error::ContextFull { tokens: self.tokens.len() + 1, context: self.limit() }),
+        }
+    }
+
+    /// The next `count` tokens to compute, with room for them in the cache.
+    pub(super) fn reserve(&mut self, count: usize) -> Result<()> {
+        let end = self.computed + count;
+        let more = end.saturating_sub(self.table.len());
+        lock(&self.pool).grow(&mut self.table, more)
+    }
+
+    pub(super) fn table(&self) -> &PageTable {
+        &self.table
+    }
+
+    /// `count` tokens more are in the cache.
+    pub(super) fn commit(&mut self, count: usize) {
+        self.computed += count;
+    }
+
+    /// Chooses the next token from the logits of the last.
+    pub(super) fn sample(&mut self, logits: &mut [f32]) -> Result<u32> {
+        self.sampler.sample(logits, &self.tokens, self.tokens.len() as u64)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        lock(&self.pool).release(std::mem::take(&mut self.table));
+    }
+}

@@ -1,0 +1,98 @@
+//! The GPU and the reference side by side, node by node.
+
+use super::reference::{Step, Values};
+use super::{Executor, PlanId, Reference, StepInputs};
+use crate::error::Divergence;
+use crate::graph::{Graph, Node, Op, Tensors};
+use crate::tensor::{DType, Fact};
+use crate::{Error, Result};
+
+/// Elements shown of a value that diverges.
+const SHOWN: usize = 4;
+
+impl Executor {
+    /// Runs one step a node at a time, and compares every value with what `reference` makes of the same inputs.
+    ///
+    /// The reference is given the GPU's own values, so that an error is found where it is made and not where it has
+    /// grown. Afterwards the step's outputs are on the GPU as after [`run`](Self::run), to be read with
+    /// [`read`](Self::read).
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] at the first node whose error is larger than its operation's arithmetic explains, and what
+    /// [`run`](Self::run) and [`Reference::run`] return.
+    pub async fn run_checked(
+        &mut self,
+        plan: PlanId,
+        inputs: &StepInputs,
+        tensors: &dyn Tensors,
+        reference: &mut Reference,
+    ) -> Result<()> {
+        let resident = self.resident(plan)?;
+        let graph = &resident.plan.graph;
+        let mut values = Values::new(graph);
+        resident.write_step(self.gpu(), inputs)?;
+        for (index, node) in graph.nodes.iter().enumerate() {
+            let expected = reference.node(node, Step { graph, tensors, values: &values, inputs })?;
+            self.gpu().submit(resident.encode_node(self.gpu(), index)?)?;
+            let found = match resident.value(index) {
+                Some((fact, slice)) => unpadded(fact, &self.gpu().read(slice).await?),
+                None => expected.clone(),
+            };
+            if let Some(mut divergence) = compare(graph, node, &found, &expected) {
+                divergence.node = index;
+                let variant = resident.plan.dispatches.iter().find(|dispatch| dispatch.node == index);
+                divergence.variant = variant.map_or_else(String::new, |found| found.launch.variant.to_string());
+                return Err(Error::Diverged(Box::new(divergence)));
+            }
+            values.put(index, found);
+            values.release(node);
+        }
+        // The whole step once more: it puts the outputs where they are read from, and writes the same keys and values.
+        self.run(plan, inputs)
+    }
+}
+
+/// The largest normalised mean squared error that 32-bit arithmetic explains; what only moves numbers is exact.
+fn allowed(op: &Op) -> f64 {
+    match op {
+        Op::Linear | Op::Attention { .. } => 1e-9,
+        Op::Argmax | Op::Input(_) | Op::Weight(_) | Op::Embed | Op::KvWrite { .. } => 0.0,
+        _ => 1e-10,
+    }
+}
+
+fn compare(graph: &Graph, node: &Node, found: &[f64], expected: &[f64]) -> Option<Divergence> {
+    let square = |x: f64| x * x;
+    let error: f64 = found.iter().zip(expected).map(|(a, b)| square(a - b)).sum();
+    let scale: f64 = expected.iter().copied().map(square).sum();
+    let nmse = if error == 0.0 { 0.0 } else { error / scale };
+    let allowed = allowed(&node.op);
+    // Not a number is larger than anything allowed.
+    if found.len() == expected.len() && nmse <= allowed {
+        return None;
+    }
+    let typical = (scale / expected.len().max(1) as f64).sqrt();
+    let differs = |&(_, (a, b)): &(usize, (&f64, &f64))| !((a - b).abs() <= allowed.sqrt() * typical);
+    let first = found.iter().zip(expected).enumerate().filter(differs).take(SHOWN);
+    let inputs = node.inputs.iter().filter_map(|value| graph.nodes[value.node()].fact.as_ref());
+    let inputs: Vec<String> = inputs.map(Fact::to_string).collect();
+    Some(Divergence {
+        node: 0,
+        op: format!("{} of {}", node.op.name(), inputs.join(", ")),
+        variant: String::new(),
+        nmse,
+        allowed,
+        first: first.map(|(index, (a, b))| (index, *a, *b)).collect(),
+    })
+}
+
+/// The numbers of a value as it lies on the GPU.
+fn unpadded(fact: &Fact, bytes: &[u8]) -> Vec<f64> {
+    let row = fact.shape.columns() * fact.dtype.bytes();
+    let rows = bytes.chunks_exact(fact.row_bytes()).flat_map(|padded| padded[..row].chunks_exact(4));
+    let words = rows.map(|word| [word[0], word[1], word[2], word[3]]);
+    match fact.dtype {
+        DType::U32 => words.map(|word| f64::from(u32::from_le_bytes(word))).collect(),
+        _ => words.map(|word| f64::from(f32::from_le_bytes(word))).collect(),
+    }
+}

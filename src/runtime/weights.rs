@@ -1,0 +1,96 @@
+//! Weights on the GPU: uploaded once, by name, whatever plans use them.
+
+use super::source::{BLOCK, Reader};
+use crate::gpu::{Buffer, Gpu, Usage};
+use crate::graph::{Plan, Tensors, WeightUse};
+use crate::tensor::Fact;
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Bytes that may be on their way to the GPU before the host waits for them: what bounds its memory while loading.
+const IN_FLIGHT: usize = 64 << 20;
+
+/// Told the bytes that are on the GPU and the bytes that are to be, after every block.
+pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
+
+/// The weights of one model.
+pub(super) struct Weights {
+    shards: BTreeMap<String, Vec<Buffer>>,
+}
+
+impl Weights {
+    /// Uploads every weight that `plan` uses.
+    pub(super) async fn upload(gpu: &Gpu, plan: &Plan, tensors: &dyn Tensors, progress: Progress<'_>) -> Result<Self> {
+        let mut upload = Upload { gpu, reader: Reader::new(tensors), pending: 0, done: 0, total: plan.weight_bytes() };
+        let mut shards = BTreeMap::new();
+        for used in &plan.weights {
+            let mut buffers = Vec::with_capacity(used.shards.len());
+            for rows in &used.shards {
+                buffers.push(upload.shard(used, rows.clone(), progress).await?);
+            }
+            shards.insert(used.weight.name.clone(), buffers);
+        }
+        upload.wait().await?;
+        Ok(Self { shards })
+    }
+
+    /// One shard's buffer.
+    pub(super) fn shard(&self, name: &str, shard: usize) -> Result<&Buffer> {
+        let found = self.shards.get(name).and_then(|shards| shards.get(shard));
+        found.ok_or_else(|| Error::Gpu { message: format!("shard {shard} of the weight {name:?} was never uploaded") })
+    }
+}
+
+struct Upload<'a> {
+    gpu: &'a Gpu,
+    reader: Reader<'a>,
+    pending: usize,
+    done: u64,
+    total: u64,
+}
+
+impl Upload<'_> {
+    async fn shard(&mut self, used: &WeightUse, rows: Range<usize>, progress: Progress<'_>) -> Result<Buffer> {
+        let fact = &used.weight.fact;
+        let row_bytes = fact.row_bytes();
+        let buffer = self.gpu.buffer(&used.weight.name, (rows.len() * row_bytes) as u64, Usage::Weights)?;
+        let block = (BLOCK / row_bytes.max(1)).max(1);
+        let mut bytes = Vec::new();
+        for first in rows.clone().step_by(block) {
+            let last = rows.end.min(first + block);
+            self.reader.rows(&used.weight, first..last, &mut bytes)?;
+            pad_rows(fact, &mut bytes);
+            let offset = ((first - rows.start) * row_bytes) as u64;
+            self.gpu.write(&buffer.slice(offset, bytes.len() as u64), &bytes)?;
+            self.pending += bytes.len();
+            if self.pending >= IN_FLIGHT {
+                self.wait().await?;
+            }
+            self.done += bytes.len() as u64;
+            progress(self.done, self.total);
+        }
+        Ok(buffer)
+    }
+
+    /// Waits until the GPU has what was written, so that the driver's own copies are let go.
+    async fn wait(&mut self) -> Result<()> {
+        self.pending = 0;
+        self.gpu.submit(self.gpu.encoder())?;
+        self.gpu.finished().await
+    }
+}
+
+/// Spreads rows without gaps to the pitch that rows have on the GPU.
+fn pad_rows(fact: &Fact, bytes: &mut Vec<u8>) {
+    let (row, pitch) = (fact.shape.columns() * fact.dtype.bytes(), fact.row_bytes());
+    if row == pitch || row == 0 {
+        return;
+    }
+    let rows = bytes.len() / row;
+    let mut padded = vec![0; rows * pitch];
+    for (padded, row) in padded.chunks_exact_mut(pitch).zip(bytes.chunks_exact(row)) {
+        padded[..row.len()].copy_from_slice(row);
+    }
+    *bytes = padded;
+}
