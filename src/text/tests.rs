@@ -235,7 +235,9 @@ fn malformed_tokenizers_are_typed_errors() {
         json!({"type": "Split", "pattern": {"Regex": "("}, "behavior": "Isolated", "invert": false});
     let mut lost_special = sound.clone();
     lost_special["post_processor"]["special_tokens"] = json!({});
-    let texts = [no_model, lost_merge, bad_regex, lost_special].map(|json| json.to_string());
+    let mut far_id = sound.clone();
+    far_id["model"]["vocab"]["far"] = json!(4_294_967_295_u32);
+    let texts = [far_id, no_model, lost_merge, bad_regex, lost_special].map(|json| json.to_string());
     let deep = "[".repeat(100_000);
     for text in
         ["", "{}", "[]", "null", &deep, &text[..text.len() / 2]].into_iter().chain(texts.iter().map(String::as_str))

@@ -11,6 +11,8 @@ use tokenizers::DecoderWrapper;
 
 /// Bytes that `tokenizer.json` may have; the largest vocabularies in use take a sixth of it.
 const MAX_TOKENIZER: u64 = 256 << 20;
+/// Tokens that a vocabulary may have; programs hold a number for each.
+const MAX_VOCAB: usize = 1 << 24;
 /// Bytes that `tokenizer_config.json` may have.
 const MAX_CONFIG: u64 = 64 << 20;
 
@@ -63,6 +65,11 @@ impl Tokenizer {
             return Err(Error::bad_file(path, reason));
         }
         let inner = load(&path, &files::read_text(&path, MAX_TOKENIZER)?)?;
+        let vocab_size = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
+        if vocab_size > MAX_VOCAB {
+            let reason = format!("has a token with the id {}; ids must be below {MAX_VOCAB}", vocab_size - 1);
+            return Err(Error::bad_file(path, reason));
+        }
         let path = dir.join("tokenizer_config.json");
         let settings = match std::fs::symlink_metadata(&path) {
             Err(_) => Settings::default(),
@@ -72,7 +79,6 @@ impl Tokenizer {
         let id = |key: &str, token: &Option<Value>| special(&path, key, token, &inner);
         let bos = id("bos_token", &settings.bos_token)?;
         let eos = id("eos_token", &settings.eos_token)?;
-        let vocab_size = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
         let byte_fallback = inner.get_decoder().is_some_and(falls_back_to_bytes);
         let shared = Shared { inner, vocab_size, byte_fallback, bos, eos, add_bos: settings.add_bos_token };
         Ok(Self { shared: Arc::new(shared) })
