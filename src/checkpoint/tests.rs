@@ -81,9 +81,18 @@ fn what_is_no_weight_is_an_error_only_when_asked_for() {
 }
 
 /// What is wrong, the file, the tensor that the error must name (if any), and words that it must hold.
-fn malformed() -> Vec<(&'static str, Vec<u8>, Option<&'static str>, &'static str)> {
-    let of = |entries: &[String], data| file(&format!("{{{}}}", entries.join(",")), data);
-    let one = |dtype: &str, shape: &str, begin, end| of(&[entry("w", dtype, shape, begin, end)], 8);
+type Malformed = (&'static str, Vec<u8>, Option<&'static str>, &'static str);
+
+/// A file of the given entries and so many bytes of data.
+fn with(entries: &[String], data: usize) -> Vec<u8> {
+    file(&format!("{{{}}}", entries.join(",")), data)
+}
+
+fn with_one(dtype: &str, shape: &str, begin: u64, end: u64) -> Vec<u8> {
+    with(&[entry("w", dtype, shape, begin, end)], 8)
+}
+
+fn malformed_headers() -> Vec<Malformed> {
     let raw = |header: &str| file(header, 0);
     let mut cut_data = sound();
     cut_data.truncate(cut_data.len() - 1);
@@ -93,9 +102,6 @@ fn malformed() -> Vec<(&'static str, Vec<u8>, Option<&'static str>, &'static str
     long_header.resize(100, b' ');
     let mut not_utf8 = raw(r#"{"w":0}"#);
     not_utf8[10] = 0xff;
-    let many: Vec<String> = (0..=header::MAX_TENSORS).map(|i| entry(&format!("t{i}"), "F32", "[0]", 0, 0)).collect();
-    let axes = format!("[{}1]", "1,".repeat(100_000));
-    let deep = format!(r#"{{"w":{}"#, "[".repeat(100_000));
     vec![
         ("empty", Vec::new(), None, "has 0 bytes"),
         ("shorter than a length", vec![1, 0, 0], None, "has 3 bytes"),
@@ -103,62 +109,83 @@ fn malformed() -> Vec<(&'static str, Vec<u8>, Option<&'static str>, &'static str
         ("header past the limit", long_header, None, "16777216 are allowed"),
         ("header cut short", cut_header, None, "truncated"),
         ("data cut short", cut_data, Some("scalar"), "truncated"),
-        ("no data at all", one("F32", "[1000000]", 0, 4_000_000), Some("w"), "truncated"),
-        ("trailing bytes", of(&[], 3), None, "its last 3 bytes belong to no tensor"),
+        ("trailing bytes", with(&[], 3), None, "its last 3 bytes belong to no tensor"),
         ("empty header", raw(""), None, "does not begin with '{'"),
         ("space before the header", raw(" {}"), None, "does not begin with '{'"),
         ("list as header", raw("[]"), None, "does not begin with '{'"),
         ("header not UTF-8", not_utf8, None, "UTF-8"),
         ("header not JSON", raw("{'w':0}"), None, "malformed"),
         ("two headers", raw("{}{}"), None, "malformed"),
+        ("metadata twice", raw(r#"{"__metadata__":{},"__metadata__":{}}"#), None, "twice"),
+        ("metadata not strings", raw(r#"{"__metadata__":{"a":1}}"#), None, "malformed"),
+        ("Git LFS pointer", b"version https://git-lfs.github.com/spec/v1\n".to_vec(), None, "git lfs pull"),
+        ("GGUF", b"GGUF\x03\x00\x00\x00\x00".to_vec(), None, "GGUF"),
+    ]
+}
+
+fn malformed_entries() -> Vec<Malformed> {
+    let raw = |header: &str| file(header, 0);
+    let many: Vec<String> = (0..=header::MAX_TENSORS).map(|i| entry(&format!("t{i}"), "F32", "[0]", 0, 0)).collect();
+    let axes = format!("[{}1]", "1,".repeat(100_000));
+    let deep = format!(r#"{{"w":{}"#, "[".repeat(100_000));
+    vec![
         ("NaN", raw(r#"{"w":NaN}"#), Some("w"), "malformed"),
         ("deep JSON", raw(&deep), Some("w"), "malformed"),
         ("entry not an object", raw(r#"{"w":1}"#), Some("w"), "malformed"),
         ("entry without a field", raw(r#"{"w":{"dtype":"F32","shape":[]}}"#), Some("w"), "data_offsets"),
         ("unknown field", raw(r#"{"w":{"dtype":"F32","x":0}}"#), Some("w"), "unknown field"),
         ("field twice", raw(r#"{"w":{"dtype":"F32","dtype":"F32"}}"#), Some("w"), "duplicate field"),
-        ("unknown storage", one("F33", "[2]", 0, 8), Some("w"), "F33"),
-        ("tensor twice", of(&[entry("w", "F32", "[1]", 0, 4), entry("w", "F32", "[1]", 4, 8)], 8), Some("w"), "twice"),
-        ("metadata twice", raw(r#"{"__metadata__":{},"__metadata__":{}}"#), None, "twice"),
-        ("metadata not strings", raw(r#"{"__metadata__":{"a":1}}"#), None, "malformed"),
-        ("size and storage differ", one("F16", "[2]", 0, 8), Some("w"), "does not have the 8 bytes"),
-        ("size and shape differ", one("F32", "[3]", 0, 8), Some("w"), "does not have the 8 bytes"),
-        ("half a byte", one("F4", "[15]", 0, 8), Some("w"), "does not have the 8 bytes"),
+        ("unknown storage", with_one("F33", "[2]", 0, 8), Some("w"), "F33"),
+        (
+            "tensor twice",
+            with(&[entry("w", "F32", "[1]", 0, 4), entry("w", "F32", "[1]", 4, 8)], 8),
+            Some("w"),
+            "twice",
+        ),
+        ("negative offset", raw(r#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[-4,0]}}"#), Some("w"), "malformed"),
+        ("fraction", with_one("F32", "[1.5]", 0, 8), Some("w"), "malformed"),
+        ("axis past the limit", with_one("F32", "[0,18446744073709551615]", 0, 0), Some("w"), "longer than"),
+        ("too many axes", with_one("F32", &axes, 0, 4), Some("w"), "more than 8 axes"),
+        ("too many tensors", with(&many, 0), None, "more than 100000 tensors"),
+    ]
+}
+
+fn malformed_layouts() -> Vec<Malformed> {
+    vec![
+        ("no data at all", with_one("F32", "[1000000]", 0, 4_000_000), Some("w"), "truncated"),
+        ("size and storage differ", with_one("F16", "[2]", 0, 8), Some("w"), "does not have the 8 bytes"),
+        ("size and shape differ", with_one("F32", "[3]", 0, 8), Some("w"), "does not have the 8 bytes"),
+        ("half a byte", with_one("F4", "[15]", 0, 8), Some("w"), "does not have the 8 bytes"),
         (
             "size overflows",
-            one("F32", "[4294967296,4294967296,4294967296]", 0, 8),
+            with_one("F32", "[4294967296,4294967296,4294967296]", 0, 8),
             Some("w"),
             "does not have the 8 bytes",
         ),
         (
             "overlap",
-            of(&[entry("v", "F32", "[1]", 0, 4), entry("w", "F32", "[1]", 2, 6)], 6),
+            with(&[entry("v", "F32", "[1]", 0, 4), entry("w", "F32", "[1]", 2, 6)], 6),
             Some("w"),
             "overlap those of \"v\"",
         ),
-        ("shared", of(&[entry("v", "F32", "[1]", 0, 4), entry("w", "F32", "[1]", 0, 4)], 4), Some("w"), "overlap"),
+        ("shared", with(&[entry("v", "F32", "[1]", 0, 4), entry("w", "F32", "[1]", 0, 4)], 4), Some("w"), "overlap"),
         (
             "gap",
-            of(&[entry("v", "F32", "[1]", 0, 4), entry("w", "F32", "[1]", 6, 10)], 10),
+            with(&[entry("v", "F32", "[1]", 0, 4), entry("w", "F32", "[1]", 6, 10)], 10),
             Some("w"),
             "2 bytes before it",
         ),
-        ("gap at the beginning", one("F32", "[1]", 4, 8), Some("w"), "4 bytes before it"),
-        ("ends before it begins", one("F32", "[1]", 4, 0), Some("w"), "before they begin"),
-        ("end overflows", one("F32", "[1]", 0, u64::MAX), Some("w"), "truncated"),
-        ("negative offset", raw(r#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[-4,0]}}"#), Some("w"), "malformed"),
-        ("fraction", one("F32", "[1.5]", 0, 8), Some("w"), "malformed"),
-        ("axis past the limit", one("F32", "[0,18446744073709551615]", 0, 0), Some("w"), "longer than"),
-        ("too many axes", one("F32", &axes, 0, 4), Some("w"), "more than 8 axes"),
-        ("too many tensors", of(&many, 0), None, "more than 100000 tensors"),
-        ("Git LFS pointer", b"version https://git-lfs.github.com/spec/v1\n".to_vec(), None, "git lfs pull"),
-        ("GGUF", b"GGUF\x03\x00\x00\x00\x00".to_vec(), None, "GGUF"),
+        ("gap at the beginning", with_one("F32", "[1]", 4, 8), Some("w"), "4 bytes before it"),
+        ("ends before it begins", with_one("F32", "[1]", 4, 0), Some("w"), "before they begin"),
+        ("end overflows", with_one("F32", "[1]", 0, u64::MAX), Some("w"), "truncated"),
     ]
 }
 
 #[test]
 fn malformed_files_are_typed_errors() {
-    for (what, bytes, tensor, words) in malformed() {
+    for (what, bytes, tensor, words) in
+        malformed_headers().into_iter().chain(malformed_entries()).chain(malformed_layouts())
+    {
         let dir = folder(&[("model.safetensors", &bytes)]);
         let error = Checkpoint::open(dir.path()).err().unwrap_or_else(|| panic!("{what}: accepted"));
         let found = match &error {

@@ -276,10 +276,10 @@ proptest! {
         }
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("tokenizer.json"), &bytes).unwrap();
-        if let Ok(tokenizer) = Tokenizer::open(dir.path()) {
-            if let Ok(ids) = tokenizer.encode("a é 😀 <s>") {
-                let _text = tokenizer.decode(&ids);
-            }
+        if let Ok(tokenizer) = Tokenizer::open(dir.path())
+            && let Ok(ids) = tokenizer.encode("a é 😀 <s>")
+        {
+            let _text = tokenizer.decode(&ids);
         }
     }
 }
