@@ -1,0 +1,89 @@
+# `make help` says what there is. DRIVER=NAME runs any of it on one software driver of scripts/drivers (lavapipe-old,
+# lavapipe-new, swiftshader, gl); without it programs choose an adapter as they always do.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Where rustup puts cargo, for shells that have not read its profile; an installed cargo comes first.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
+DRIVER ?=
+DRIVERS := lavapipe-old lavapipe-new swiftshader gl
+CARGO = $(if $(DRIVER),scripts/drivers cargo $(DRIVER),cargo)
+EXAMPLES = $(basename $(notdir $(wildcard examples/*.rs)))
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+VENV = $(TARGET)/venv-golden
+
+.PHONY: help demo test lint examples golden doc kernels-all-drivers golden-all-drivers fixtures fixtures-check toolchain driver
+
+help:
+	@echo 'make demo                 build, list the GPUs, and run a tiny model; QUERNEL_MODEL=DIR runs yours too'
+	@echo 'make test                 everything that is checked before a change is accepted'
+	@echo 'make kernels-NAME         the tests of one kernel, as in: make kernels-rms_norm'
+	@echo 'make kernels-all-drivers  every kernel on four software drivers'
+	@echo 'make golden               the golden checkpoints; golden-all-drivers: on four software drivers'
+	@echo 'make examples             runs each example'
+	@echo 'make fixtures             makes assets/golden anew (needs 5 GB for torch); fixtures-check only compares'
+	@echo 'make toolchain            installs Rust if there is none; make driver: a software GPU driver if there is none'
+	@echo
+	@echo 'With DRIVER=NAME any of these runs on one software driver: $(DRIVERS).'
+
+toolchain:
+	@scripts/toolchain
+
+driver:
+	@$(if $(DRIVER),scripts/drivers setup $(DRIVER),scripts/drivers ensure)
+
+demo: toolchain driver
+	$(CARGO) build --release
+	$(CARGO) run -q --release -- devices
+	@echo; echo 'A tiny model with random weights (its words have no meaning):'
+	$(CARGO) run -q --release -- generate -m assets/golden/llama-3 -p 'The miller rose bef' -n 24 --temp 0 --echo --timings
+ifdef QUERNEL_MODEL
+	@echo; echo 'Your model:'
+	$(CARGO) run -q --release -- generate -m '$(QUERNEL_MODEL)' -p 'Once upon a time, there was a little girl' -n 200 --temp 0 --echo --timings
+endif
+
+# One profile for all of it, so that the dependencies are built once.
+test: lint driver
+	$(CARGO) test --release
+	$(MAKE) --no-print-directory doc examples
+
+lint: toolchain
+	cargo fmt --check
+	cargo clippy --release --all-targets -- -D warnings
+
+doc: toolchain
+	RUSTDOCFLAGS='-D warnings' cargo doc --release --no-deps
+
+# The chat example reads what is said to it; the others read nothing.
+examples: toolchain driver
+	@for example in $(EXAMPLES); do \
+		echo "== example $$example"; \
+		printf 'The wheel turned.\nAnd the stone?\n' | $(CARGO) run -q --release --example "$$example"; \
+	done
+
+kernels-all-drivers golden-all-drivers: %-all-drivers: toolchain
+	@for driver in $(DRIVERS); do \
+		scripts/drivers setup "$$driver"; \
+		echo "== $* on $$driver"; \
+		scripts/drivers cargo "$$driver" test --release --test $*; \
+	done
+
+kernels-%: toolchain driver
+	$(CARGO) test --release --test kernels -- '$*'
+
+golden: toolchain driver
+	$(CARGO) test --release --test golden
+
+fixtures: $(VENV)/ready
+	PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python scripts/golden.py
+
+fixtures-check: $(VENV)/ready
+	PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python scripts/golden.py --check
+
+$(VENV)/ready: scripts/requirements-golden.txt
+	@command -v python3 >/dev/null && python3 -c 'import ensurepip' 2>/dev/null || scripts/packages python3-venv
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install -q -r scripts/requirements-golden.txt
+	touch $@
