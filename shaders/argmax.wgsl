@@ -14,6 +14,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // (row, column / 4)
 @group(0) @binding(2) var<storage, read_write> y: array<vec2<u32>>; // (row): column, elements not finite
 
+const LOWEST: f32 = -0x1.fffffep+127f; // of all finite numbers; stands for those that are not
 const EXPONENT: u32 = 0x7f800000u; // all ones in an infinity and in a NaN
 
 // What a thread, and then a workgroup, knows of a row.
@@ -38,14 +39,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     if (row >= params.rows) {
         return;
     }
-    var best = Best(-3.4e38, 0xffffffffu, 0u);
+    var best = Best(LOWEST, 0xffffffffu, 0u);
     for (var quad = thread; quad < params.quads; quad += WORKGROUP) {
         let values = x[row * params.quads + quad];
         for (var i = 0u; i < 4u; i++) {
             let column = 4u * quad + i;
             if (column < params.columns) {
                 let finite = (bitcast<u32>(values[i]) & EXPONENT) != EXPONENT;
-                best = better(best, Best(select(-3.4e38, values[i], finite), column, select(1u, 0u, finite)));
+                best = better(best, Best(select(LOWEST, values[i], finite), column, select(1u, 0u, finite)));
             }
         }
     }

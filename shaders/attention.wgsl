@@ -98,7 +98,8 @@ fn attend(thread: u32, head: u32, begin: u32, end: u32) {
         workgroupBarrier();
         for (var i = 0u; i < QUERIES; i++) {
             let now = max(largest[i], collect_max(i));
-            let shrink = exp(largest[i] - now);
+            // One exactly, where a driver's e^0 may not be: a block that a token does not see must leave no trace.
+            let shrink = select(exp(largest[i] - now), 1.0, largest[i] == now);
             let c = select(exp(scores[i] - now), 0.0, scores[i] == MASKED);
             largest[i] = now;
             total[i] = fma(total[i], shrink, c);

@@ -5,7 +5,7 @@
 //!use shared/keep
 //!slot quant
 //!slot bias
-override TAIL: u32 = 1u; // 0 where the columns fill whole slices
+override TAIL: u32 = 1u; // 0 where the columns fill whole packs
 const TILE: u32 = 32u;    // rows, and tokens, of a tile
 const SLICE: u32 = 8u;    // quads of columns staged at a time
 const STRIDE: u32 = 9u;   // quads from one staged row to the next: odd, so that rows fall in different banks
@@ -45,7 +45,11 @@ fn stage(thread: u32, first_row: u32, first_token: u32, slice: u32) {
             packed = weight[row * params.packs + pack];
         }
         for (var quad = 0u; quad < QUADS; quad++) {
-            w_tile[(i / PACKS) * STRIDE + (i % PACKS) * QUADS + quad] = unpack(packed, quad);
+            var w = unpack(packed, quad);
+            if (TAIL == 1u) {
+                w = keep(w, 4u * (pack * QUADS + quad), params.columns);
+            }
+            w_tile[(i / PACKS) * STRIDE + (i % PACKS) * QUADS + quad] = w;
         }
     }
     for (var i = thread; i < TILE * SLICE; i += THREADS) {

@@ -32,6 +32,14 @@ fn add_dot(sum: f32, w: vec4<f32>, v: vec4<f32>) -> f32 {
     return fma(w.w, v.w, fma(w.z, v.z, fma(w.y, v.y, fma(w.x, v.x, sum))));
 }
 
+fn weights(packed: Packed, quad: u32, column_quad: u32) -> vec4<f32> {
+    let w = unpack(packed, quad);
+    if (TAIL == 1u) {
+        return keep(w, 4u * column_quad, params.columns);
+    }
+    return w;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let row_quad = folded(workgroup);
@@ -53,11 +61,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let packed2 = weight[row2 + pack];
         let packed3 = weight[row3 + pack];
         for (var quad = 0u; quad < QUADS; quad++) {
-            let w0 = unpack(packed0, quad);
-            let w1 = unpack(packed1, quad);
-            let w2 = unpack(packed2, quad);
-            let w3 = unpack(packed3, quad);
             let column_quad = pack * QUADS + quad;
+            let w0 = weights(packed0, quad, column_quad);
+            let w1 = weights(packed1, quad, column_quad);
+            let w2 = weights(packed2, quad, column_quad);
+            let w3 = weights(packed3, quad, column_quad);
             for (var t = 0u; t < TOKENS; t++) {
                 let token = min(first_token + t, params.tokens - 1u);
                 var v = x[token * params.x_quads + column_quad];

@@ -1,0 +1,222 @@
+//! Cases of `attention`.
+
+use crate::case::{Case, Output, Work};
+use crate::data::{Matrix, POISON, Rng, exact};
+use crate::device::Device;
+use quernel::kernels::attention::{self, Heads, MAX_HEAD_DIM, Step};
+use quernel::kernels::{NOTHING, PAGE_TOKENS, Rung, kv_write};
+
+/// Rounding of the scores, which the exponential makes relative, and of sums over keys.
+const TOLERANCE: f64 = 1e-9;
+
+/// Query heads, key heads: without groups, with groups of every size that models have, an odd one.
+const GROUPS: [(usize, usize); 6] = [(1, 1), (4, 2), (8, 2), (3, 1), (6, 6), (7, 1)];
+
+/// What a step holds: for each sequence how many tokens the cache has of it and how many are new.
+const STEPS: [(&str, &[(usize, usize)]); 16] = [
+    ("first", &[(0, 1)]),
+    ("page-end", &[(31, 1)]),
+    ("page-begin", &[(32, 1)]),
+    ("block-end", &[(63, 1)]),
+    ("block-begin", &[(64, 1)]),
+    ("decode", &[(310, 1)]),
+    ("decode-long", &[(1029, 1)]),
+    ("prompt-of-5", &[(0, 5)]),
+    ("prompt-of-9", &[(0, 9)]),
+    ("prompt-of-33", &[(0, 33)]),
+    ("prompt-of-131", &[(0, 131)]),
+    ("chunk", &[(61, 34)]),
+    ("batch", &[(3, 1), (100, 1), (0, 1), (64, 1), (31, 1)]),
+    ("large-batch", &[(5, 1), (70, 1), (0, 1), (33, 1), (127, 1), (63, 1), (200, 1), (1, 1), (64, 1), (9, 1), (40, 1)]),
+    ("mixed", &[(0, 7), (130, 1), (20, 6), (0, 1), (64, 5)]),
+    ("two", &[(250, 2), (0, 2)]),
+];
+
+#[derive(Clone)]
+struct Spec {
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    window: Option<usize>,
+    rung: Rung,
+    /// For each sequence, tokens in the cache and new ones.
+    sequences: Vec<(usize, usize)>,
+    /// Tokens that fill the bucket up.
+    filling: usize,
+    /// The tokens of different sequences follow one another in no order.
+    scattered: bool,
+}
+
+pub fn cases(rungs: &[Rung]) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for &rung in rungs {
+        for (index, head_dim) in DIMS.into_iter().enumerate() {
+            for (number, (name, sequences)) in STEPS.into_iter().enumerate() {
+                // All steps for three widths, every third for the others.
+                if ![24, 64, 128].contains(&head_dim) && (index + number) % 3 != 0 {
+                    continue;
+                }
+                let (heads, kv_heads) = GROUPS[(index + number) % GROUPS.len()];
+                let window = [None, None, Some(1), Some(17), Some(64), Some(100)][(index * 5 + number) % 6];
+                let filling = [0, 3, 1][(index + number / 3) % 3];
+                let scattered = number % 2 == 1;
+                let sequences = sequences.to_vec();
+                let spec = Spec { heads, kv_heads, head_dim, window, rung, sequences, filling, scattered };
+                cases.push(accurate(name, spec));
+            }
+        }
+        for head_dim in [8, 24, 64, 128] {
+            for (name, sequences) in [STEPS[5], STEPS[10], STEPS[11], STEPS[12], STEPS[13], STEPS[14]] {
+                for window in [None, Some(50)] {
+                    let sequences = sequences.to_vec();
+                    let scattered = window.is_some();
+                    let spec =
+                        Spec { heads: 4, kv_heads: 2, head_dim, window, rung, sequences, filling: 2, scattered };
+                    cases.push(invariant(name, spec));
+                }
+            }
+        }
+    }
+    // Past the fold of a dispatch: one workgroup a head and four tokens.
+    let sequences = (0..64).map(|i| (i % 5, 33)).collect();
+    let spec = Spec {
+        heads: 64,
+        kv_heads: 4,
+        head_dim: 8,
+        window: None,
+        rung: Rung::Portable,
+        sequences,
+        filling: 0,
+        scattered: false,
+    };
+    cases.push(accurate("folded", spec));
+    cases
+}
+
+const DIMS: [usize; 15] = [8, 16, 24, 32, 40, 48, 64, 72, 80, 96, 112, 128, 160, 200, MAX_HEAD_DIM];
+
+/// A spec's data: the step, what it attends to, and its queries.
+struct Scene {
+    positions: Vec<u32>,
+    sequences: Vec<u32>,
+    pages: Vec<u32>,
+    table_pitch: usize,
+    q: Matrix,
+    k_cache: Vec<f32>,
+    v_cache: Vec<f32>,
+}
+
+impl Spec {
+    fn heads(&self) -> Heads {
+        let Self { heads, kv_heads, head_dim, window, .. } = *self;
+        Heads { heads, kv_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt(), window }
+    }
+
+    fn name(&self, what: &str) -> String {
+        let Self { heads, kv_heads, head_dim, .. } = self;
+        let window = self.window.map_or(String::new(), |window| format!("/window{window}"));
+        let order = if self.scattered { "/scattered" } else { "" };
+        let rung = format!("{:?}", self.rung).to_lowercase();
+        format!("{rung}/{what}/{heads}of{kv_heads}x{head_dim}{window}{order}/filled{}", self.filling)
+    }
+
+    /// Places in the cache that no token may look at hold NaN, and table entries that none may follow lead nowhere.
+    fn scene(&self, rng: &mut Rng) -> Scene {
+        let table_pitch = self.sequences.iter().map(|(old, new)| (old + new).div_ceil(PAGE_TOKENS)).max().unwrap_or(0) + 2;
+        let slots = rng.shuffled(self.sequences.len() + 2);
+        let mut free = rng.shuffled(slots.len() * table_pitch);
+        let mut pages = vec![NOTHING; slots.len() * table_pitch];
+        let page_size = self.kv_heads * PAGE_TOKENS * self.head_dim;
+        let mut k_cache = vec![f32::from_bits(POISON); free.len() * page_size];
+        let mut v_cache = k_cache.clone();
+        let mut tokens = Vec::new();
+        for (&(old, new), &slot) in self.sequences.iter().zip(&slots) {
+            let first = self.window.map_or(0, |window| (old + 1).saturating_sub(window));
+            for key in first..old + new {
+                let entry = &mut pages[slot as usize * table_pitch + key / PAGE_TOKENS];
+                if *entry == NOTHING {
+                    *entry = free.pop().unwrap_or(NOTHING);
+                }
+                let row = *entry as usize * PAGE_TOKENS + key % PAGE_TOKENS;
+                for head in 0..self.kv_heads {
+                    let at = kv_write::place(row, head, self.kv_heads, self.head_dim);
+                    k_cache[at..at + self.head_dim].copy_from_slice(&rng.numbers(self.head_dim, 1.0));
+                    v_cache[at..at + self.head_dim].copy_from_slice(&rng.numbers(self.head_dim, 1.0));
+                }
+            }
+            tokens.extend((old..old + new).map(|position| (position as u32, slot)));
+        }
+        if self.scattered {
+            let order = rng.shuffled(tokens.len());
+            tokens = order.into_iter().map(|i| tokens[i as usize]).collect();
+        }
+        let mut q = Matrix::random(rng, tokens.len() + self.filling, self.heads * self.head_dim);
+        q.values[tokens.len() * self.heads * self.head_dim..].fill(f32::from_bits(POISON));
+        tokens.extend((0..self.filling).map(|_| (0, NOTHING)));
+        let (positions, sequences) = tokens.into_iter().unzip();
+        Scene { positions, sequences, pages, table_pitch, q, k_cache, v_cache }
+    }
+
+    /// The launch for `tokens` of the scene's tokens from `first` on.
+    fn work(&self, scene: &Scene, first: usize, tokens: usize) -> Work {
+        let bytes = |words: &[u32]| bytemuck::cast_slice(words).to_vec();
+        Work {
+            launches: vec![(attention::launch(tokens, self.heads(), scene.table_pitch, self.rung), vec![])],
+            inputs: vec![
+                ("q", scene.q.part(first, tokens).bytes()),
+                ("positions", bytes(&scene.positions[first..first + tokens])),
+                ("sequences", bytes(&scene.sequences[first..first + tokens])),
+                ("pages", bytes(&scene.pages)),
+                ("k_cache", bytemuck::cast_slice(&scene.k_cache).to_vec()),
+                ("v_cache", bytemuck::cast_slice(&scene.v_cache).to_vec()),
+            ],
+            outputs: vec![],
+        }
+    }
+
+    /// The whole step, and what it must give; tokens that fill up may give anything.
+    fn whole(&self, scene: &Scene) -> Work {
+        let step = Step {
+            positions: &scene.positions,
+            sequences: &scene.sequences,
+            pages: &scene.pages,
+            table_pitch: scene.table_pitch,
+        };
+        let (k, v) = (exact(&scene.k_cache), exact(&scene.v_cache));
+        let mut y = attention::reference(&scene.q.exact(), &k, &v, step, self.heads());
+        let filled = scene.positions.len() - self.filling;
+        y[filled * self.heads * self.head_dim..].fill(f64::NAN);
+        let mut work = self.work(scene, 0, scene.positions.len());
+        work.outputs.push(Output::near("y", self.heads * self.head_dim, y, TOLERANCE));
+        work
+    }
+}
+
+/// The result is what the definition says.
+fn accurate(what: &str, spec: Spec) -> Case {
+    Case::new("attention", spec.rung == Rung::Portable, spec.name(what), move |seed| {
+        spec.whole(&spec.scene(&mut Rng::new(seed)))
+    })
+}
+
+/// A token alone gets the bits that it gets among others.
+fn invariant(what: &str, spec: Spec) -> Case {
+    let name = format!("alone-or-not/{}", spec.name(what));
+    let portable = spec.rung == Rung::Portable;
+    let seed = format!("attention/{name}");
+    let test = move |device: &Device| {
+        let scene = spec.scene(&mut Rng::new(&seed));
+        let whole = spec.whole(&scene);
+        let error = whole.check(device)?;
+        let found = device.run(&whole)?.swap_remove(0);
+        let width = spec.heads * spec.head_dim;
+        let last = scene.positions.len() - spec.filling - 1;
+        for token in [0, 1.min(last), last / 2, last] {
+            let mut alone = spec.work(&scene, token, 1);
+            alone.outputs.push(Output::bits("y", width, found[token * width..][..width].to_vec()));
+            alone.check(device).map_err(|reason| format!("token {token} alone differs from it in the step: {reason}"))?;
+        }
+        Ok(error)
+    };
+    Case { kernel: "attention", name, portable, test: Box::new(test) }
+}

@@ -1,0 +1,79 @@
+//! Cases of `embed`: exact, since stored numbers are only widened.
+
+use crate::case::{Case, Output, Work};
+use crate::data::{Matrix, POISON, Rng};
+use half::{bf16, f16};
+use quernel::kernels::embed::{self, Table};
+use quernel::tensor::DType;
+
+const DTYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
+
+/// Ids, rows of the table, columns; the last is past the fold of a dispatch.
+const SHAPES: [(usize, usize, usize); 15] = [
+    (1, 1, 1),
+    (1, 7, 3),
+    (2, 3, 4),
+    (3, 10, 7),
+    (5, 32, 8),
+    (9, 100, 9),
+    (1, 512, 64),
+    (8, 512, 64),
+    (31, 300, 172),
+    (32, 257, 255),
+    (33, 64, 257),
+    (65, 1000, 96),
+    (4, 5, 1021),
+    (200, 8, 40),
+    (2049, 300, 4100),
+];
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for dtype in DTYPES {
+        for (ids, rows, columns) in SHAPES {
+            let large = ids > 1000;
+            let shards = if rows == 1 || large { vec![rows] } else { vec![rows, rows.div_ceil(3)] };
+            for shard in shards.into_iter().filter(|_| !large || dtype == DType::F16) {
+                let name = format!("{dtype}/{ids}of{rows}x{columns}/shards-of-{shard}");
+                cases.push(Case::new("embed", true, name, move |seed| {
+                    let mut rng = Rng::new(seed);
+                    let table = Matrix::random(&mut rng, rows, columns).stored(dtype);
+                    // One id in ten is beyond the table: its row is left as it was.
+                    let ids = (0..ids).map(|i| if i % 10 == 9 { (rows + i) as u32 } else { rng.below(rows) as u32 });
+                    work(&table, &ids.collect::<Vec<_>>(), shard)
+                }));
+            }
+        }
+    }
+    cases.push(Case::new("embed", true, "f16/every-finite-half".to_owned(), |_| every(DType::F16)));
+    cases.push(Case::new("embed", true, "bf16/every-normal-bf16".to_owned(), |_| every(DType::BF16)));
+    cases
+}
+
+/// A table of every number that the storage has; `f32`'s subnormal numbers are left out, which a device may flush.
+fn every(dtype: DType) -> Work {
+    let number = |bits: u16| {
+        let value = if dtype == DType::F16 { f16::from_bits(bits).to_f32() } else { bf16::from_bits(bits).to_f32() };
+        if value.is_normal() || value == 0.0 { value } else { 1.0 }
+    };
+    let table = Matrix::new(256, (0..=u16::MAX).map(number).collect()).stored(dtype);
+    work(&table, &(0..256).rev().collect::<Vec<_>>(), 256)
+}
+
+fn work(table: &Matrix, ids: &[u32], shard: usize) -> Work {
+    let columns = table.columns;
+    let mut y: Vec<u32> = embed::reference(ids, &table.exact(), columns).iter().map(|&v| (v as f32).to_bits()).collect();
+    for (row, _) in ids.iter().enumerate().filter(|(_, id)| **id as usize >= table.rows()) {
+        y[row * columns..][..columns].fill(POISON);
+    }
+    let shards = (0..table.rows()).step_by(shard).filter_map(|first| {
+        let part = table.part(first, shard.min(table.rows() - first));
+        let shape = Table { dtype: table.dtype, first, rows: part.rows(), columns };
+        Some((embed::launch(ids.len(), shape)?, vec![("table", part.bytes())]))
+    });
+    Work {
+        launches: shards.collect(),
+        inputs: vec![("ids", bytemuck::cast_slice(ids).to_vec())],
+        outputs: vec![Output::bits("y", columns, y)],
+    }
+}
