@@ -12,8 +12,8 @@ pub const EACH: f64 = 2e-5;
 
 /// Where these functions overflow, cancel or vanish when they are computed carelessly.
 pub const EXTREMES: [f32; 32] = [
-    0.0, -0.0, 1e-30, -1e-30, 1e-6, -1e-6, 0.01, -0.01, 0.5, -0.5, 1.0, -1.0, 2.0, -2.0, 4.0, -4.0, 6.0, -6.0, 9.0, -9.0, 13.0,
-    -13.0, 20.0, -20.0, 50.0, -50.0, 88.0, -89.0, 104.0, -104.0, 3e4, -3e4,
+    0.0, -0.0, 1e-30, -1e-30, 1e-6, -1e-6, 0.01, -0.01, 0.5, -0.5, 1.0, -1.0, 2.0, -2.0, 4.0, -4.0, 6.0, -6.0, 9.0,
+    -9.0, 13.0, -13.0, 20.0, -20.0, 50.0, -50.0, 88.0, -89.0, 104.0, -104.0, 3e4, -3e4,
 ];
 
 /// Numbers that reach well into both of a function's tails.
@@ -26,7 +26,9 @@ pub fn cases() -> Vec<Case> {
     for act in Act::ALL {
         for (rows, columns) in ELEMENTWISE.into_iter().step_by(if act == Act::Silu { 1 } else { 2 }) {
             let name = format!("{act:?}/{rows}x{columns}").to_lowercase();
-            cases.push(Case::new("activation", true, name, move |seed| work(wide(&mut Rng::new(seed), rows, columns), act)));
+            cases.push(Case::new("activation", true, name, move |seed| {
+                work(wide(&mut Rng::new(seed), rows, columns), act)
+            }));
         }
         let name = format!("{act:?}/extremes").to_lowercase();
         cases.push(Case::new("activation", true, name, move |_| work(Matrix::new(32, EXTREMES.to_vec()), act)));

@@ -27,7 +27,9 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
     for &rung in rungs {
         let mut case = |name: String, x: Box<dyn Fn(&mut Rng) -> Matrix + Send + Sync>| {
             let name = format!("{rung:?}/{name}").to_lowercase();
-            cases.push(Case::new("argmax", rung == Rung::Portable, name, move |seed| work(&x(&mut Rng::new(seed)), rung)));
+            cases.push(Case::new("argmax", rung == Rung::Portable, name, move |seed| {
+                work(&x(&mut Rng::new(seed)), rung)
+            }));
         };
         for (index, columns) in COLUMNS.into_iter().enumerate() {
             let rows = [1, 3, 8][index % 3];
@@ -35,10 +37,17 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
         }
         for (name, value) in TRAPS {
             for columns in [17, 1027] {
-                case(format!("{name}/{columns}"), Box::new(move |_| Matrix::new(columns, (0..2 * columns).map(|i| value(i % columns)).collect())));
+                case(
+                    format!("{name}/{columns}"),
+                    Box::new(move |_| Matrix::new(columns, (0..2 * columns).map(|i| value(i % columns)).collect())),
+                );
             }
         }
-        case("32771x5".to_owned(), Box::new(|rng| Matrix::random(rng, 32_771, 5)));
+        let name = format!("{rung:?}/folded").to_lowercase();
+        cases.push(Case::new("argmax", rung == Rung::Portable, name, move |seed| {
+            let work = work(&Matrix::random(&mut Rng::new(seed), 32_771, 5), rung);
+            work.begin_folds(|word, _| word / 2) // two words a row
+        }));
     }
     cases
 }

@@ -70,8 +70,7 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
                 for window in [None, Some(50)] {
                     let sequences = sequences.to_vec();
                     let scattered = window.is_some();
-                    let spec =
-                        Spec { heads: 4, kv_heads: 2, head_dim, window, rung, sequences, filling: 2, scattered };
+                    let spec = Spec { heads: 4, kv_heads: 2, head_dim, window, rung, sequences, filling: 2, scattered };
                     cases.push(invariant(name, spec));
                 }
             }
@@ -89,7 +88,10 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
         filling: 0,
         scattered: false,
     };
-    cases.push(accurate("folded", spec));
+    cases.push(Case::new("attention", true, spec.name("folded"), move |seed| {
+        let work = spec.whole(&spec.scene(&mut Rng::new(seed)));
+        work.begin_folds(|token, column| token / 4 * 64 + column / 8)
+    }));
     cases
 }
 
@@ -122,7 +124,8 @@ impl Spec {
 
     /// Places in the cache that no token may look at hold NaN, and table entries that none may follow lead nowhere.
     fn scene(&self, rng: &mut Rng) -> Scene {
-        let table_pitch = self.sequences.iter().map(|(old, new)| (old + new).div_ceil(PAGE_TOKENS)).max().unwrap_or(0) + 2;
+        let table_pitch =
+            self.sequences.iter().map(|(old, new)| (old + new).div_ceil(PAGE_TOKENS)).max().unwrap_or(0) + 2;
         let slots = rng.shuffled(self.sequences.len() + 2);
         let mut free = rng.shuffled(slots.len() * table_pitch);
         let mut pages = vec![NOTHING; slots.len() * table_pitch];
@@ -214,7 +217,9 @@ fn invariant(what: &str, spec: Spec) -> Case {
         for token in [0, 1.min(last), last / 2, last] {
             let mut alone = spec.work(&scene, token, 1);
             alone.outputs.push(Output::bits("y", width, found[token * width..][..width].to_vec()));
-            alone.check(device).map_err(|reason| format!("token {token} alone differs from it in the step: {reason}"))?;
+            alone
+                .check(device)
+                .map_err(|reason| format!("token {token} alone differs from it in the step: {reason}"))?;
         }
         Ok(error)
     };

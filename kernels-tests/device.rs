@@ -5,9 +5,13 @@ use crate::data::POISON;
 use quernel::gpu::{Buffer, BufferSlice, Choice, Gpu, Usage};
 use quernel::kernels::Rung;
 use quernel::tensor::Caps;
+use std::sync::Mutex;
 
 /// Words after every output that must stay as they are; after every input as many that must not be used.
 const SENTINEL: usize = 256;
+
+/// One piece of work at a time in all: the interface to OpenGL gives up on a thread that waits for another's.
+static TURN: Mutex<()> = Mutex::new(());
 
 pub struct Device {
     gpu: Gpu,
@@ -33,6 +37,7 @@ impl Device {
 
     /// The words of each output after the work, without its sentinels, which must be untouched.
     pub fn run(&self, work: &Work) -> Result<Vec<Vec<u32>>, String> {
+        let _turn = TURN.lock().map_err(|_| "another case panicked".to_owned())?;
         pollster::block_on(self.try_run(work)).map_err(|error| error.to_string())?
     }
 

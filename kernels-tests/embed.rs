@@ -62,7 +62,8 @@ fn every(dtype: DType) -> Work {
 
 fn work(table: &Matrix, ids: &[u32], shard: usize) -> Work {
     let columns = table.columns;
-    let mut y: Vec<u32> = embed::reference(ids, &table.exact(), columns).iter().map(|&v| (v as f32).to_bits()).collect();
+    let mut y: Vec<u32> =
+        embed::reference(ids, &table.exact(), columns).iter().map(|&v| (v as f32).to_bits()).collect();
     for (row, _) in ids.iter().enumerate().filter(|(_, id)| **id as usize >= table.rows()) {
         y[row * columns..][..columns].fill(POISON);
     }

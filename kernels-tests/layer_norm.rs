@@ -22,6 +22,10 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
                 }));
             }
         }
+        let name = format!("{rung:?}/folded").to_lowercase();
+        cases.push(Case::new("layer_norm", rung == Rung::Portable, name, move |seed| {
+            work(seed, (32_771, 12), true, false, rung).begin_folds(|row, _| row)
+        }));
     }
     cases
 }

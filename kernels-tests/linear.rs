@@ -73,17 +73,24 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
                 cases.push(invariant(spec(rung, tokens, columns, 23, dtype)));
             }
         }
-        // Past the fold of a dispatch: four rows a workgroup.
-        cases.push(accurate("folded", spec(rung, 1, 9, 4 * 32_768 + 5, DType::F16)));
+        cases.push(folded(spec(rung, 1, 9, 4 * 32_768 + 5, DType::F16), 4));
     }
-    // And 32 rows a workgroup.
-    cases.push(accurate("folded", spec(Rung::Portable, 9, 8, 32 * 32_768 + 5, DType::F16)));
+    cases.push(folded(spec(Rung::Portable, 9, 8, 32 * 32_768 + 5, DType::F16), 32));
     cases
 }
 
 fn spec(rung: Rung, tokens: usize, columns: usize, rows: usize, dtype: DType) -> Spec {
     let policy = Policy { rung, deterministic: false };
-    Spec { tokens, columns, rows, dtype, bias: false, policy, shard: rows.next_multiple_of(SHARD_ROWS), unrounded: None }
+    Spec {
+        tokens,
+        columns,
+        rows,
+        dtype,
+        bias: false,
+        policy,
+        shard: rows.next_multiple_of(SHARD_ROWS),
+        unrounded: None,
+    }
 }
 
 fn grid(cases: &mut Vec<Case>, rung: Rung, tokens: usize) {
@@ -99,7 +106,8 @@ impl Spec {
     fn name(&self, what: &str) -> String {
         let Self { tokens, columns, rows, dtype, .. } = self;
         let shader = if self.policy.deterministic || *tokens <= 8 { "matvec" } else { "matmul" };
-        let rung = if shader == "matvec" { format!("{:?}", self.policy.rung).to_lowercase() } else { "portable".to_owned() };
+        let rung =
+            if shader == "matvec" { format!("{:?}", self.policy.rung).to_lowercase() } else { "portable".to_owned() };
         let what = if what.is_empty() { String::new() } else { format!("/{what}{}", self.shard) };
         format!("{shader}/{rung}/{dtype}{what}/{tokens}x{columns}->{rows}{}", if self.bias { "/bias" } else { "" })
     }
@@ -123,6 +131,18 @@ impl Spec {
         Work { launches: shards.collect(), inputs, outputs: vec![] }
     }
 
+    /// Random data, and what they must give.
+    fn defined(&self, seed: &str) -> Work {
+        let (x, unrounded, bias) = self.data(&mut Rng::new(seed));
+        let weight = unrounded.clone().stored(self.dtype);
+        let defined = if self.unrounded.is_some() { unrounded.exact() } else { weight.exact() };
+        let bias_exact = bias.exact();
+        let y = linear::reference(&x.exact(), &defined, self.bias.then_some(&bias_exact[..]), self.columns);
+        let mut work = self.work(&x, &weight, &bias);
+        work.outputs.push(Output::near("y", self.rows, y, self.unrounded.unwrap_or(TOLERANCE)));
+        work
+    }
+
     fn data(&self, rng: &mut Rng) -> (Matrix, Matrix, Matrix) {
         let x = Matrix::random(rng, self.tokens, self.columns);
         (x, Matrix::random(rng, self.rows, self.columns), Matrix::random(rng, 1, self.rows))
@@ -131,15 +151,15 @@ impl Spec {
 
 /// The result is what the definition says.
 fn accurate(what: &str, spec: Spec) -> Case {
-    Case::new("linear", spec.portable(), spec.name(what), move |seed| {
-        let (x, unrounded, bias) = spec.data(&mut Rng::new(seed));
-        let weight = unrounded.clone().stored(spec.dtype);
-        let defined = if spec.unrounded.is_some() { unrounded.exact() } else { weight.exact() };
-        let bias_exact = bias.exact();
-        let y = linear::reference(&x.exact(), &defined, spec.bias.then_some(&bias_exact[..]), spec.columns);
-        let mut work = spec.work(&x, &weight, &bias);
-        work.outputs.push(Output::near("y", spec.rows, y, spec.unrounded.unwrap_or(TOLERANCE)));
-        work
+    // A word of its own, so that the rounding of weights does not hide the error of the kernel.
+    let kernel = if spec.unrounded.is_some() { "linear-rounded" } else { "linear" };
+    Case::new(kernel, spec.portable(), spec.name(what), move |seed| spec.defined(seed))
+}
+
+/// Past the fold of a dispatch, with as many rows a workgroup.
+fn folded(spec: Spec, rows: usize) -> Case {
+    Case::new("linear", spec.portable(), spec.name("folded"), move |seed| {
+        spec.defined(seed).begin_folds(|_, column| column / rows)
     })
 }
 
@@ -161,7 +181,9 @@ fn invariant(spec: Spec) -> Case {
             let mut alone = spec.work(&x.part(token, 1), &weight, &bias);
             let bits = found[token * pitch..][..spec.rows].to_vec();
             alone.outputs.push(Output::bits("y", spec.rows, bits));
-            alone.check(device).map_err(|reason| format!("token {token} alone differs from it in the step: {reason}"))?;
+            alone
+                .check(device)
+                .map_err(|reason| format!("token {token} alone differs from it in the step: {reason}"))?;
         }
         Ok(error)
     };

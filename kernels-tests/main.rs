@@ -91,9 +91,9 @@ fn main() {
     let conclusion = libtest_mimic::run(&arguments, trials);
     let tally = tally.lock().map(|tally| tally.clone()).unwrap_or_default();
     println!("{}, seed {}", full.title(), data::seed());
-    println!("{:<12} {:>6} {:>9} {:>11}", "kernel", "cases", "failures", "worst NMSE");
+    println!("{:<14} {:>6} {:>9} {:>11}", "kernel", "cases", "failures", "worst NMSE");
     for (kernel, (cases, failures, worst)) in &tally {
-        println!("{kernel:<12} {cases:>6} {failures:>9} {worst:>11.1e}");
+        println!("{kernel:<14} {cases:>6} {failures:>9} {worst:>11.1e}");
     }
     let total: usize = tally.values().map(|(cases, ..)| cases).sum();
     println!("{total} cases in all");

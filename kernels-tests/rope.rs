@@ -42,7 +42,9 @@ pub fn cases() -> Vec<Case> {
             for scaling in [SCALINGS[index % 4], SCALINGS[(index + 1) % 4]] {
                 let name = format!("{pairing:?}/{scaling}/{tokens}x{heads}x{head_dim}/{rotary_dim}").to_lowercase();
                 let shape = Heads { heads, head_dim, rotary_dim, pairing };
-                cases.push(Case::new("rope", true, name, move |seed| work(seed, tokens, shape, &angles(scaling, rotary_dim))));
+                cases.push(Case::new("rope", true, name, move |seed| {
+                    work(seed, tokens, shape, &angles(scaling, rotary_dim))
+                }));
             }
         }
     }
@@ -71,7 +73,7 @@ fn work(seed: &str, tokens: usize, shape: Heads, angles: &Angles) -> Work {
     const CONTEXT: usize = 3000;
     let mut rng = Rng::new(seed);
     let x = Matrix::random(&mut rng, tokens, shape.heads * shape.head_dim);
-    let table = Matrix::new(shape.rotary_dim, angles.table(CONTEXT));
+    let table = Matrix::new(shape.rotary_dim, angles.table(0..CONTEXT));
     let mut positions: Vec<u32> = (0..tokens).map(|_| rng.below(CONTEXT) as u32).collect();
     positions[0] = (CONTEXT - 1) as u32;
     let y = rope::reference(&x.exact(), &positions, &table.exact(), shape);

@@ -54,8 +54,10 @@ impl Act {
         match self {
             Self::Silu => x / (1.0 + (-x).exp()),
             Self::Gelu => 0.5 * x * erfc(-x / std::f64::consts::SQRT_2),
+            // 1 + tanh(z) written as 2 / (1 + e^(-2z)): the sum would cancel where tanh is near -1.
             Self::GeluTanh => {
-                0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
+                let z = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
+                x / (1.0 + (-2.0 * z).exp())
             }
             Self::Relu => x.max(0.0),
         }
