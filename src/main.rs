@@ -1,29 +1,7 @@
-//! The command `quernel`.
+//! The command `quernel`: parses, runs, and sets the exit code.
 
 mod cli;
 
-use clap::{Parser, Subcommand};
-
-/// Runs language models on any GPU.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// List the GPU adapters
-    Devices {
-        /// As JSON, with limits
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
-        Command::Devices { json } => cli::devices::run(json),
-    }
+fn main() -> std::process::ExitCode {
+    cli::main()
 }

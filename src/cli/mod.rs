@@ -1,3 +1,60 @@
-//! The command line.
+//! The command line: what users type, and what they are told.
+//!
+//! Standard output carries results alone, so that they can be piped; everything else goes to standard error. Blocking
+//! on the library's futures happens here and in thin wrappers only.
 
-pub mod devices;
+mod args;
+mod devices;
+mod exit;
+mod generate;
+mod logits;
+mod open;
+mod plan;
+mod timings;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Runs language models on any GPU.
+///
+/// Models are folders in Hugging Face's layout: config.json, model.safetensors (or its shards), tokenizer.json.
+#[derive(Parser)]
+#[command(version, max_term_width = 120, after_long_help = exit::HELP)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Continue a text
+    #[command(alias = "run", after_long_help = generate::EXAMPLES)]
+    Generate(generate::Arguments),
+    /// List the GPU adapters, and what each can do
+    Devices {
+        /// As JSON, with every limit
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a step of a model does: operations, shapes, memory, dispatches
+    #[command(after_long_help = plan::EXAMPLES)]
+    Plan(plan::Arguments),
+    /// Write the logits of every position, to compare with another framework
+    #[command(after_long_help = logits::EXAMPLES)]
+    Logits(logits::Arguments),
+}
+
+/// Parses the command line and runs it.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("QUERNEL_LOG") {
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+    let done = match arguments.command {
+        Command::Generate(arguments) => generate::run(&arguments),
+        Command::Devices { json } => devices::run(json).map(|()| ExitCode::SUCCESS),
+        Command::Plan(arguments) => plan::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Logits(arguments) => logits::run(&arguments).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| exit::report(&error))
+}

@@ -48,8 +48,20 @@ impl Engine {
     /// with the options ([`Error::Option`]), or with the adapter ([`Error::DoesNotFit`], [`Error::OutOfMemory`],
     /// [`Error::DeviceLost`]).
     pub async fn open(dir: impl AsRef<Path>, gpu: Gpu, options: EngineOptions, progress: Progress<'_>) -> Result<Self> {
+        Self::load(Checkpoint::open(dir)?, gpu, options, progress).await
+    }
+
+    /// As [`open`](Self::open), with a checkpoint that is open already.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn load(
+        checkpoint: Checkpoint,
+        gpu: Gpu,
+        options: EngineOptions,
+        progress: Progress<'_>,
+    ) -> Result<Self> {
         options.validate()?;
-        let checkpoint = Checkpoint::open(dir)?;
         let model = Model::open(&checkpoint.config()?, &checkpoint)?;
         let context = options.context(model.context())?;
         let generation = checkpoint.generation()?;

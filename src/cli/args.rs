@@ -1,0 +1,133 @@
+//! Flags that several commands share, named as in llama.cpp where it has them.
+
+use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
+use quernel::engine::{EngineOptions, SamplerOptions};
+use quernel::tensor::DType;
+use std::path::PathBuf;
+
+/// Which model on which GPU, and how.
+#[derive(Args)]
+pub struct ModelArguments {
+    /// The model: a folder with config.json, model.safetensors and tokenizer.json
+    #[arg(short, long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// The GPU: an index of `quernel devices`, a part of the name, or a PCI id
+    #[arg(long, value_name = "ADAPTER")]
+    pub adapter: Option<String>,
+    /// Tokens that the context holds; 0 for all that the model was trained for [default: the model's, 4096 at most]
+    #[arg(short, long, value_name = "N")]
+    pub ctx_size: Option<usize>,
+    /// Most tokens of a prompt that are computed at once
+    #[arg(short, long, value_name = "N", default_value_t = EngineOptions::default().batch)]
+    pub batch_size: usize,
+    /// Store matrices on the GPU as f32, f16 or bf16 [default: as in the checkpoint]
+    #[arg(long, value_parser = dtype())]
+    pub dtype: Option<DType>,
+    /// Give bitwise the same numbers alone, in a batch, and however the prompt is cut up
+    #[arg(long)]
+    pub deterministic: bool,
+    /// Compute every step on the CPU by definition as well, and stop where the GPU differs (slow)
+    #[arg(long)]
+    pub check: bool,
+    /// Say nothing on standard error but errors
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+impl ModelArguments {
+    /// The engine's options for a model that was trained for `trained` tokens.
+    pub fn options(&self, trained: usize) -> EngineOptions {
+        EngineOptions {
+            context: self.ctx_size.map(|context| if context == 0 { trained } else { context }),
+            batch: self.batch_size,
+            deterministic: self.deterministic,
+            dtype: self.dtype,
+            check: self.check,
+            ..EngineOptions::default()
+        }
+    }
+}
+
+/// A weight format by its name.
+pub fn dtype() -> impl TypedValueParser<Value = DType> {
+    PossibleValuesParser::new(["f32", "f16", "bf16"]).try_map(|name| name.parse::<DType>())
+}
+
+/// How the next token is chosen.
+#[derive(Args)]
+#[command(next_help_heading = "Sampling")]
+pub struct SamplingArguments {
+    /// Seed of the dice [default: another one every time]
+    #[arg(short, long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Temperature; 0 always takes the likeliest token
+    #[arg(long, value_name = "T", default_value_t = SamplerOptions::default().temperature)]
+    temp: f32,
+    /// Keep the K likeliest tokens; 0 for all
+    #[arg(long, value_name = "K", default_value_t = SamplerOptions::default().top_k)]
+    top_k: usize,
+    /// Keep the likeliest tokens that make up this probability; 1 for all
+    #[arg(long, value_name = "P", default_value_t = SamplerOptions::default().top_p)]
+    top_p: f32,
+    /// Keep tokens that are at least this likely beside the likeliest; 0 for all
+    #[arg(long, value_name = "P", default_value_t = SamplerOptions::default().min_p)]
+    min_p: f32,
+    /// Make tokens that were there before less likely; 1 for not at all
+    #[arg(long, value_name = "X", default_value_t = SamplerOptions::default().repeat_penalty)]
+    repeat_penalty: f32,
+    /// How many of the last tokens are penalised; 0 for none, -1 for all
+    #[arg(long, value_name = "N", default_value_t = SamplerOptions::default().repeat_last_n, allow_negative_numbers = true)]
+    repeat_last_n: i32,
+    /// Taken off a token's logit for every time that it was there before
+    #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true)]
+    frequency_penalty: f32,
+    /// Taken off the logit of every token that was there before
+    #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true)]
+    presence_penalty: f32,
+    /// Added to a token's logit: -l 15043+1 or -l 15043-1.5; may be given several times
+    #[arg(short = 'l', long, value_name = "ID±X", value_parser = logit_bias)]
+    logit_bias: Vec<(u32, f32)>,
+}
+
+impl SamplingArguments {
+    /// The sampler's options.
+    pub fn options(&self) -> SamplerOptions {
+        SamplerOptions {
+            temperature: self.temp,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            repeat_penalty: self.repeat_penalty,
+            repeat_last_n: self.repeat_last_n,
+            frequency_penalty: self.frequency_penalty,
+            presence_penalty: self.presence_penalty,
+            logit_bias: self.logit_bias.clone(),
+        }
+    }
+
+    /// The seed asked for, or one that differs from run to run.
+    pub fn seed(&self) -> u64 {
+        use std::hash::{BuildHasher, RandomState};
+        self.seed.unwrap_or_else(|| RandomState::new().hash_one("seed") >> 32)
+    }
+}
+
+fn logit_bias(text: &str) -> Result<(u32, f32), String> {
+    let wrong = || format!("{text:?} is not a token id, a sign and a number, such as 15043+1");
+    let sign = text.find(['+', '-']).ok_or_else(wrong)?;
+    let (id, bias) = (text[..sign].parse(), text[sign..].parse());
+    Ok((id.map_err(|_| wrong())?, bias.map_err(|_| wrong())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bias_is_an_id_a_sign_and_a_number() {
+        assert_eq!(logit_bias("15043+1"), Ok((15043, 1.0)));
+        assert_eq!(logit_bias("7-1.5"), Ok((7, -1.5)));
+        assert_eq!(logit_bias("7-inf"), Ok((7, f32::NEG_INFINITY)));
+        assert!(logit_bias("7").is_err() && logit_bias("+1").is_err() && logit_bias("7+x").is_err());
+    }
+}

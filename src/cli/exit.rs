@@ -1,0 +1,61 @@
+//! How the program ends.
+
+use quernel::Error;
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+/// The exit codes, for `--help`.
+pub const HELP: &str = "\
+Exit codes:
+  0    fine
+  1    a file, a model or an input is at fault
+  2    wrong usage
+  3    the model, its cache or a step does not fit the adapter
+  4    no adapter, or none that can run it
+  5    the GPU device was lost
+  130  stopped by Ctrl-C
+
+QUERNEL_LOG=debug shows the log on standard error.";
+
+/// The code for a run that Ctrl-C stopped, as shells have it.
+pub const INTERRUPTED: u8 = 130;
+
+/// Tells the error in one message, and gives its code. A reader that went away is nobody's error.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    if is_broken_pipe(error) {
+        return ExitCode::SUCCESS;
+    }
+    // Standard error may be gone as well; there is nobody left to tell.
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    ExitCode::from(code(error))
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| io.kind() == ErrorKind::BrokenPipe)
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<Error>() {
+        Some(Error::Option { .. }) => 2,
+        Some(Error::DoesNotFit { .. } | Error::OutOfMemory { .. }) => 3,
+        Some(Error::NoAdapter { .. } | Error::Unsupported { .. }) => 4,
+        Some(Error::DeviceLost { .. }) => 5,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_follow_who_can_act() {
+        let code = |error: Error| code(&error.into());
+        assert_eq!(code(Error::option("--top-p", "3 is too much")), 2);
+        assert_eq!(code(Error::OutOfMemory { doing: String::new(), message: String::new() }), 3);
+        assert_eq!(code(Error::NoAdapter { reason: String::new() }), 4);
+        assert_eq!(code(Error::DeviceLost { message: String::new() }), 5);
+        assert_eq!(code(Error::bad_file("config.json", "no JSON")), 1);
+    }
+}

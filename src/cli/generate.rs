@@ -1,0 +1,147 @@
+//! `quernel generate`: continues a text.
+
+use super::args::{ModelArguments, SamplingArguments};
+use super::timings::Timings;
+use super::{exit, open};
+use anyhow::Context;
+use clap::Args;
+use quernel::Error;
+use quernel::engine::{Cancel, Engine, GenerateOptions, Session, Stop};
+use quernel::text::Tokenizer;
+use std::io::{IsTerminal, Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// For `--help`.
+pub const EXAMPLES: &str = "\
+Examples:
+  quernel generate -m ./Llama-3.2-1B -p \"Once upon a time\" -n 200
+  quernel generate -m ./Llama-3.2-1B -f prompt.txt --temp 0 --timings
+  echo \"The capital of France is\" | quernel generate -m ./Qwen3-0.6B -n 20 > answer.txt";
+
+/// What to continue, and how far.
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    /// The text to continue [default: standard input]
+    #[arg(short, long, value_name = "TEXT", conflicts_with = "file")]
+    prompt: Option<String>,
+    /// A file with the text to continue; a line break at its end is left out
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Tokens to generate at most; -1 until the model ends its answer or the context is full
+    #[arg(short = 'n', long, value_name = "N", default_value_t = -1, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i64).range(-1..))]
+    predict: i64,
+    /// Stop where this text appears, and leave it out; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+    /// Go on where the model ends its answer
+    #[arg(long)]
+    ignore_eos: bool,
+    /// Print the prompt before the answer
+    #[arg(long)]
+    echo: bool,
+    /// Print how long it took on standard error
+    #[arg(long)]
+    timings: bool,
+    #[command(flatten)]
+    sampling: SamplingArguments,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let mut timings = Timings::start();
+    let sampler = arguments.sampling.options();
+    sampler.validate()?;
+    let prompt = prompt(arguments)?;
+    let tokens = Tokenizer::open(&arguments.model.model)?.encode(&prompt)?;
+    let cancel = Cancel::default();
+    stop_on_ctrl_c(&cancel)?;
+    let mut engine = open::engine(&arguments.model)?;
+    timings.loaded();
+    let seed = arguments.sampling.seed();
+    let mut session = engine.session(sampler, seed)?;
+    session.push(&tokens)?;
+    let stop = print(arguments, &mut engine, &mut session, &prompt, cancel, &mut timings)?;
+    if arguments.timings {
+        eprint!("{}", timings.report(tokens.len(), session.tokens().len() - tokens.len(), seed));
+    }
+    if stop == Some(Stop::Context) && !arguments.model.quiet {
+        eprintln!("the context of {} tokens is full; -c asks for a longer one", engine.context());
+    }
+    Ok(if stop == Some(Stop::Cancelled) { ExitCode::from(exit::INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
+/// Streams the answer to standard output; what was generated before an error is there.
+fn print(
+    arguments: &Arguments,
+    engine: &mut Engine,
+    session: &mut Session,
+    prompt: &str,
+    cancel: Cancel,
+    timings: &mut Timings,
+) -> anyhow::Result<Option<Stop>> {
+    let mut out = std::io::stdout().lock();
+    if arguments.echo {
+        out.write_all(prompt.as_bytes())?;
+        out.flush()?;
+    }
+    let options = GenerateOptions {
+        max_tokens: usize::try_from(arguments.predict).ok(),
+        stop: arguments.stop.clone(),
+        ignore_eos: arguments.ignore_eos,
+        cancel,
+    };
+    let mut generate = engine.generate(session, options)?;
+    let mut result = Ok(());
+    for piece in &mut generate {
+        match piece {
+            Ok(piece) => {
+                timings.token();
+                out.write_all(piece.as_bytes())?;
+                out.flush()?;
+            }
+            Err(error) => result = Err(error),
+        }
+    }
+    let stop = generate.stop();
+    // The next shell prompt, or the error, begins on a line of its own.
+    if out.is_terminal() || result.is_err() || stop == Some(Stop::Cancelled) {
+        writeln!(out)?;
+    }
+    result?;
+    Ok(stop)
+}
+
+fn prompt(arguments: &Arguments) -> anyhow::Result<String> {
+    let mut text = match (&arguments.prompt, &arguments.file) {
+        (Some(prompt), _) => return Ok(prompt.clone()),
+        (None, Some(file)) => std::fs::read_to_string(file).map_err(|error| Error::io(file, error))?,
+        (None, None) if std::io::stdin().is_terminal() => {
+            let reason = "there is none; give -p TEXT or -f FILE, or pipe the text in";
+            return Err(Error::option("--prompt", reason).into());
+        }
+        (None, None) => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).context("standard input")?;
+            text
+        }
+    };
+    let end = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line).len());
+    text.truncate(end.unwrap_or(text.len()));
+    Ok(text)
+}
+
+/// The first Ctrl-C ends the answer, a second one the program.
+fn stop_on_ctrl_c(cancel: &Cancel) -> anyhow::Result<()> {
+    let cancel = cancel.clone();
+    ctrlc::set_handler(move || {
+        if cancel.is_cancelled() {
+            std::process::exit(i32::from(exit::INTERRUPTED));
+        }
+        cancel.cancel();
+    })
+    .context("setting up Ctrl-C")
+}

@@ -1,0 +1,54 @@
+//! Opening a model on a GPU, telling what happens.
+
+use super::args::ModelArguments;
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use pollster::block_on;
+use quernel::checkpoint::Checkpoint;
+use quernel::engine::Engine;
+use quernel::gpu::{AdapterInfo, Choice, Gpu};
+use quernel::model::Model;
+
+/// The adapter that was asked for.
+pub fn choice(adapter: Option<&str>) -> Choice {
+    adapter.map_or_else(Choice::default, Choice::adapter)
+}
+
+/// Opens the model and uploads it. The files are looked at first: what is wrong with them needs no GPU to be told.
+pub fn engine(arguments: &ModelArguments) -> anyhow::Result<Engine> {
+    let checkpoint = Checkpoint::open(&arguments.model)?;
+    let model = Model::open(&checkpoint.config()?, &checkpoint)?;
+    let options = arguments.options(model.context());
+    options.validate()?;
+    options.context(model.context())?;
+    let gpu = block_on(Gpu::open(&choice(arguments.adapter.as_deref())))?;
+    if !arguments.quiet {
+        introduce(gpu.info());
+    }
+    let bar = progress_bar(arguments.quiet);
+    let progress = &mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    };
+    let engine = block_on(Engine::load(checkpoint, gpu, options, progress));
+    bar.finish_and_clear();
+    Ok(engine?)
+}
+
+/// Says which adapter it is, and warns where it is no GPU.
+fn introduce(info: &AdapterInfo) {
+    let memory = info.memory.map_or_else(String::new, |bytes| format!(", {}", HumanBytes(bytes)));
+    eprintln!("adapter: {} ({}, {}{memory})", info.name, info.backend, info.kind);
+    if info.kind == "cpu" {
+        eprintln!(
+            "WARNING: this is a CPU driver, not a GPU: expect it to be slow. `quernel devices` lists what there is."
+        );
+    }
+}
+
+/// Shown on a terminal only.
+fn progress_bar(quiet: bool) -> ProgressBar {
+    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let template = "uploading {bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(Some(0), target).with_style(style)
+}

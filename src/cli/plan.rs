@@ -1,0 +1,89 @@
+//! `quernel plan`: what a step does, without doing it.
+
+use super::args::dtype;
+use super::open;
+use clap::Args;
+use pollster::block_on;
+use quernel::Error;
+use quernel::checkpoint::Checkpoint;
+use quernel::engine::EngineOptions;
+use quernel::gpu::Gpu;
+use quernel::graph::{Plan, StepShape};
+use quernel::kernels::{PAGE_TOKENS, Policy};
+use quernel::model::{Model, Outputs};
+use quernel::tensor::{Caps, DType};
+use std::io::Write;
+use std::path::PathBuf;
+
+/// For `--help`.
+pub const EXAMPLES: &str = "\
+Examples:
+  quernel plan -m ./Llama-3.2-1B                       one token: what decoding does
+  quernel plan -m ./Llama-3.2-1B --tokens 512          a part of a prompt
+  quernel plan -m ./Llama-3.2-1B --dot | dot -Tsvg > plan.svg
+
+A plan follows from an adapter's limits and features; --baseline plans for WebGPU's defaults, with no GPU at all.";
+
+/// Which step of which model.
+#[derive(Args)]
+pub struct Arguments {
+    /// The model: a folder with config.json and model.safetensors
+    #[arg(short, long, value_name = "DIR")]
+    model: PathBuf,
+    /// Tokens of the step
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = tokens)]
+    tokens: usize,
+    /// Tokens that the context holds [default: the model's, 4096 at most]
+    #[arg(short, long, value_name = "N")]
+    ctx_size: Option<usize>,
+    /// The GPU: an index of `quernel devices`, a part of the name, or a PCI id
+    #[arg(long, value_name = "ADAPTER")]
+    adapter: Option<String>,
+    /// Plan for WebGPU's default limits and no optional feature
+    #[arg(long, conflicts_with = "adapter")]
+    baseline: bool,
+    /// Store matrices on the GPU as f32, f16 or bf16 [default: as in the checkpoint]
+    #[arg(long, value_parser = dtype())]
+    dtype: Option<DType>,
+    /// Use only kernels whose numbers do not depend on what else is in the step
+    #[arg(long)]
+    deterministic: bool,
+    /// As Graphviz source
+    #[arg(long)]
+    dot: bool,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let checkpoint = Checkpoint::open(&arguments.model)?;
+    let model = Model::open(&checkpoint.config()?, &checkpoint)?;
+    let options = EngineOptions { context: arguments.ctx_size, ..EngineOptions::default() };
+    let context = options.context(model.context())?;
+    let caps = if arguments.baseline {
+        Caps::baseline()
+    } else {
+        block_on(Gpu::open(&open::choice(arguments.adapter.as_deref())))?.caps().clone()
+    };
+    let pages = context.div_ceil(PAGE_TOKENS);
+    let shape = StepShape { tokens: arguments.tokens, outputs: 1, sequences: 1, table_pitch: pages };
+    let graph = model.graph(shape, context, Outputs::Argmax, &checkpoint, arguments.dtype)?;
+    let plan = Plan::new(graph, &caps, Policy::new(&caps, arguments.deterministic))?;
+    let mut out = std::io::stdout().lock();
+    if arguments.dot {
+        out.write_all(plan.dot().as_bytes())?;
+        return Ok(());
+    }
+    writeln!(out, "{}, {} parameters, on {}", model.name(), model.parameters(), caps.adapter)?;
+    writeln!(out, "{} tokens in a context of {context}\n", arguments.tokens)?;
+    write!(out, "{plan}")?;
+    writeln!(out, "cache       {pages} pages of {PAGE_TOKENS} tokens, {} bytes", plan.cache_bytes(pages))?;
+    Ok(())
+}
+
+fn tokens(text: &str) -> Result<usize, String> {
+    let most = EngineOptions::MAX_BATCH;
+    match text.parse() {
+        Ok(tokens) if (1..=most).contains(&tokens) => Ok(tokens),
+        _ => Err(Error::option("--tokens", format!("{text:?} is not a number between 1 and {most}")).to_string()),
+    }
+}
