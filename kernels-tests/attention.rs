@@ -8,6 +8,8 @@ use quernel::kernels::{NOTHING, PAGE_TOKENS, Rung, kv_write};
 
 /// Rounding of the scores, which the exponential makes relative, and of sums over keys.
 const TOLERANCE: f64 = 1e-9;
+/// Of the chances alone: the same without the sums.
+const TOLERANCE_SOFTMAX: f64 = 1e-10;
 
 /// Query heads, key heads: without groups, with groups of every size that models have, an odd one.
 const GROUPS: [(usize, usize); 6] = [(1, 1), (4, 2), (8, 2), (3, 1), (6, 6), (7, 1)];
@@ -45,6 +47,10 @@ struct Spec {
     filling: usize,
     /// The tokens of different sequences follow one another in no order.
     scattered: bool,
+    /// The value of key i is 1 in element i and 0 elsewhere, so that the result is the softmax itself.
+    one_hot: bool,
+    /// A factor on queries: 1 for scores like a model's.
+    steepness: f32,
 }
 
 pub fn cases(rungs: &[Rung]) -> Vec<Case> {
@@ -61,7 +67,7 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
                 let filling = [0, 3, 1][(index + number / 3) % 3];
                 let scattered = number % 2 == 1;
                 let sequences = sequences.to_vec();
-                let spec = Spec { heads, kv_heads, head_dim, window, rung, sequences, filling, scattered };
+                let spec = Spec { heads, kv_heads, head_dim, window, rung, sequences, filling, scattered, ..PLAIN };
                 cases.push(accurate(name, spec));
             }
         }
@@ -70,30 +76,52 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
                 for window in [None, Some(50)] {
                     let sequences = sequences.to_vec();
                     let scattered = window.is_some();
-                    let spec = Spec { heads: 4, kv_heads: 2, head_dim, window, rung, sequences, filling: 2, scattered };
+                    let spec = Spec {
+                        heads: 4,
+                        kv_heads: 2,
+                        head_dim,
+                        window,
+                        rung,
+                        sequences,
+                        filling: 2,
+                        scattered,
+                        ..PLAIN
+                    };
                     cases.push(invariant(name, spec));
                 }
+            }
+        }
+        for (old, head_dim) in [(0, 8), (6, 8), (31, 40), (63, 64), (60, 72), (127, 128), (240, 256)] {
+            for steepness in [1.0, 30.0] {
+                let sequences = vec![(old, 1), (old / 2, head_dim - old)];
+                let spec = Spec { heads: 2, head_dim, rung, sequences, one_hot: true, steepness, ..PLAIN };
+                cases.push(accurate(&format!("softmax{steepness}"), spec));
             }
         }
     }
     // Past the fold of a dispatch: one workgroup a head and four tokens.
     let sequences = (0..64).map(|i| (i % 5, 33)).collect();
-    let spec = Spec {
-        heads: 64,
-        kv_heads: 4,
-        head_dim: 8,
-        window: None,
-        rung: Rung::Portable,
-        sequences,
-        filling: 0,
-        scattered: false,
-    };
+    let spec = Spec { heads: 64, kv_heads: 4, head_dim: 8, sequences, ..PLAIN };
     cases.push(Case::new("attention", true, spec.name("folded"), move |seed| {
         let work = spec.whole(&spec.scene(&mut Rng::new(seed)));
         work.begin_folds(|token, column| token / 4 * 64 + column / 8)
     }));
     cases
 }
+
+/// One sequence's heads without groups, and nothing else out of the ordinary.
+const PLAIN: Spec = Spec {
+    heads: 1,
+    kv_heads: 1,
+    head_dim: 8,
+    window: None,
+    rung: Rung::Portable,
+    sequences: Vec::new(),
+    filling: 0,
+    scattered: false,
+    one_hot: false,
+    steepness: 1.0,
+};
 
 const DIMS: [usize; 15] = [8, 16, 24, 32, 40, 48, 64, 72, 80, 96, 112, 128, 160, 200, MAX_HEAD_DIM];
 
@@ -145,6 +173,10 @@ impl Spec {
                     let at = kv_write::place(row, head, self.kv_heads, self.head_dim);
                     k_cache[at..at + self.head_dim].copy_from_slice(&rng.numbers(self.head_dim, 1.0));
                     v_cache[at..at + self.head_dim].copy_from_slice(&rng.numbers(self.head_dim, 1.0));
+                    if self.one_hot {
+                        v_cache[at..at + self.head_dim].fill(0.0);
+                        v_cache[at + key % self.head_dim] = 1.0;
+                    }
                 }
             }
             tokens.extend((old..old + new).map(|position| (position as u32, slot)));
@@ -154,6 +186,7 @@ impl Spec {
             tokens = order.into_iter().map(|i| tokens[i as usize]).collect();
         }
         let mut q = Matrix::random(rng, tokens.len() + self.filling, self.heads * self.head_dim);
+        q.values.iter_mut().for_each(|value| *value *= self.steepness);
         q.values[tokens.len() * self.heads * self.head_dim..].fill(f32::from_bits(POISON));
         tokens.extend((0..self.filling).map(|_| (0, NOTHING)));
         let (positions, sequences) = tokens.into_iter().unzip();
@@ -177,7 +210,7 @@ impl Spec {
         }
     }
 
-    /// The whole step, and what it must give; tokens that fill up may give anything.
+    /// The whole step, and what it must give.
     fn whole(&self, scene: &Scene) -> Work {
         let step = Step {
             positions: &scene.positions,
@@ -186,11 +219,10 @@ impl Spec {
             table_pitch: scene.table_pitch,
         };
         let (k, v) = (exact(&scene.k_cache), exact(&scene.v_cache));
-        let mut y = attention::reference(&scene.q.exact(), &k, &v, step, self.heads());
-        let filled = scene.positions.len() - self.filling;
-        y[filled * self.heads * self.head_dim..].fill(f64::NAN);
+        let y = attention::reference(&scene.q.exact(), &k, &v, step, self.heads());
         let mut work = self.work(scene, 0, scene.positions.len());
-        work.outputs.push(Output::near("y", self.heads * self.head_dim, y, TOLERANCE));
+        let tolerance = if self.one_hot { TOLERANCE_SOFTMAX } else { TOLERANCE };
+        work.outputs.push(Output::near("y", self.heads * self.head_dim, y, tolerance));
         work
     }
 }

@@ -39,9 +39,15 @@ pub struct Policy {
 
 impl Policy {
     /// The highest rung that `caps` allow.
+    ///
+    /// Where subgroups come in several sizes, a driver chooses one for each pipeline, and a sum's order with it: there
+    /// only the portable rung is deterministic.
     pub fn new(caps: &Caps, deterministic: bool) -> Self {
-        let rung = if caps.subgroup.is_some() { Rung::Subgroup } else { Rung::Portable };
-        Self { rung, deterministic }
+        let subgroup = match caps.subgroup {
+            Some((smallest, largest)) => smallest == largest || !deterministic,
+            None => false,
+        };
+        Self { rung: if subgroup { Rung::Subgroup } else { Rung::Portable }, deterministic }
     }
 }
 
@@ -52,5 +58,19 @@ pub(super) fn quant(dtype: DType) -> Option<(&'static str, &'static str)> {
         DType::F16 => Some(("quant", "quant/f16")),
         DType::BF16 => Some(("quant", "quant/bf16")),
         DType::U32 => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn determinism_needs_subgroups_of_one_size() {
+        let rung = |subgroup, deterministic| Policy::new(&Caps { subgroup, ..Caps::baseline() }, deterministic).rung;
+        assert_eq!(rung(Some((32, 32)), true), Rung::Subgroup);
+        assert_eq!(rung(Some((8, 32)), false), Rung::Subgroup);
+        assert_eq!(rung(Some((8, 32)), true), Rung::Portable);
+        assert_eq!(rung(None, false), Rung::Portable);
     }
 }

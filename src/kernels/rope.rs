@@ -170,3 +170,75 @@ pub struct Yarn {
     /// Whether the ramp begins and ends at whole pairs.
     pub truncate: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agree(angles: &Angles, factor: f32, frequencies: &[f32]) {
+        assert_eq!(angles.frequencies.len(), frequencies.len());
+        assert!((angles.factor - factor).abs() < 2e-7, "factor {}", angles.factor);
+        for (pair, (found, expected)) in angles.frequencies.iter().zip(frequencies).enumerate() {
+            // Two units in the last place: the power is the C library's, which differs between systems.
+            assert!((found - expected).abs() <= 2.5e-7 * expected, "pair {pair}: {found:e}, not {expected:e}");
+        }
+    }
+
+    // The figures below are what transformers 5.24 computes, in `modeling_rope_utils`.
+
+    #[test]
+    fn linear_and_llama3_scaling_agree_with_transformers() {
+        let linear = Angles::plain(10_000.0, 8).linear(2.5);
+        agree(&linear, 1.0, &[0.4, 0.039_999_999, 0.003_999_999_7, 0.000_400_000_02]);
+        let llama3 = Angles::plain(500_000.0, 16).llama3(8.0, 1.0, 4.0, 8192);
+        let frequencies = [
+            1.0,
+            0.193_922_76,
+            0.037_606_03,
+            0.007_292_665,
+            5.248_46e-4,
+            3.428_102_4e-5,
+            6.647_869_7e-6,
+            1.289_173_2e-6,
+        ];
+        agree(&llama3, 1.0, &frequencies);
+    }
+
+    #[test]
+    fn yarn_scaling_agrees_with_transformers() {
+        let yarn = Yarn {
+            factor: 4.0,
+            beta_fast: 32.0,
+            beta_slow: 1.0,
+            original_context: 32_768,
+            attention_factor: 0.1 * 4.0_f32.ln() + 1.0,
+            truncate: true,
+        };
+        let frequencies =
+            [1.0, 0.177_827_94, 0.031_622_779, 0.004_217_56, 5e-4, 4.445_698_5e-5, 7.905_693_6e-6, 1.405_853_4e-6];
+        agree(&Angles::plain(1_000_000.0, 16).yarn(1_000_000.0, yarn), 1.138_629_4, &frequencies);
+
+        let yarn =
+            Yarn { factor: 8.0, beta_fast: 16.0, beta_slow: 2.0, original_context: 256, truncate: false, ..yarn };
+        let yarn = Yarn { attention_factor: 0.1 * 8.0_f32.ln() + 1.0, ..yarn };
+        let frequencies = [
+            1.0,
+            0.562_341_33,
+            0.287_408_59,
+            0.118_547_55,
+            0.042_441_797,
+            0.010_245_522,
+            0.003_952_847_3,
+            0.002_222_849_3,
+            0.001_25,
+            7.029_266_6e-4,
+            3.952_847_3e-4,
+            2.222_849_3e-4,
+            1.25e-4,
+            7.029_266_3e-5,
+            3.952_847_3e-5,
+            2.222_849_3e-5,
+        ];
+        agree(&Angles::plain(10_000.0, 32).yarn(10_000.0, yarn), 1.207_944_2, &frequencies);
+    }
+}
