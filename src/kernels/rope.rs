@@ -130,13 +130,13 @@ impl Angles {
         if yarn.truncate {
             (low, high) = (low.floor(), high.ceil());
         }
-        let (low, mut high) = (low.max(0.0) as f32, high.min(dim - 1.0) as f32);
+        let (low, mut high) = (low.max(0.0), high.min(dim - 1.0));
         if low == high {
             high += 0.001;
         }
         for (pair, frequency) in self.frequencies.iter_mut().enumerate() {
-            let ramp = ((pair as f32 - low) / (high - low)).clamp(0.0, 1.0);
-            *frequency = *frequency / yarn.factor * ramp + *frequency * (1.0 - ramp);
+            let keep = 1.0 - ((pair as f32 - low as f32) / (high - low) as f32).clamp(0.0, 1.0);
+            *frequency = *frequency / yarn.factor * (1.0 - keep) + *frequency * keep;
         }
         self.factor = yarn.attention_factor;
         self
