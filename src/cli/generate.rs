@@ -56,10 +56,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let sampler = arguments.sampling.options();
     sampler.validate()?;
     let prompt = prompt(arguments)?;
+    let files = open::files(&arguments.model)?;
     let tokens = Tokenizer::open(&arguments.model.model)?.encode(&prompt)?;
+    files.expect_room(&tokens)?;
     let cancel = Cancel::default();
     stop_on_ctrl_c(&cancel)?;
-    let mut engine = open::engine(&arguments.model)?;
+    let mut engine = files.engine(&arguments.model)?;
     timings.loaded();
     let seed = arguments.sampling.seed();
     let mut session = engine.session(sampler, seed)?;

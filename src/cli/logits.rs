@@ -35,11 +35,13 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let files = open::files(&arguments.model)?;
     let tokens = match &arguments.prompt {
         Some(text) => Tokenizer::open(&arguments.model.model)?.encode(text)?,
         None => arguments.tokens.clone(),
     };
-    let mut engine = open::engine(&arguments.model)?;
+    files.expect_room(&tokens)?;
+    let mut engine = files.engine(&arguments.model)?;
     let vocab = engine.model().vocab();
     let mut logits: Vec<f32> = Vec::new();
     block_on(engine.logits(&tokens, &mut |_, rows| {

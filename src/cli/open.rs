@@ -3,8 +3,9 @@
 use super::args::ModelArguments;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pollster::block_on;
+use quernel::Error;
 use quernel::checkpoint::Checkpoint;
-use quernel::engine::Engine;
+use quernel::engine::{Engine, EngineOptions};
 use quernel::gpu::{AdapterInfo, Choice, Gpu};
 use quernel::model::Model;
 
@@ -13,25 +14,48 @@ pub fn choice(adapter: Option<&str>) -> Choice {
     adapter.map_or_else(Choice::default, Choice::adapter)
 }
 
-/// Opens the model and uploads it. The files are looked at first: what is wrong with them needs no GPU to be told.
-pub fn engine(arguments: &ModelArguments) -> anyhow::Result<Engine> {
+/// A model's files, looked at before any GPU: what is wrong with them, or with the options, needs none to be told.
+pub struct Files {
+    checkpoint: Checkpoint,
+    options: EngineOptions,
+    /// Tokens that a session will hold.
+    pub context: usize,
+}
+
+/// Looks at the model's files.
+pub fn files(arguments: &ModelArguments) -> anyhow::Result<Files> {
     let checkpoint = Checkpoint::open(&arguments.model)?;
     let model = Model::open(&checkpoint.config()?, &checkpoint)?;
     let options = arguments.options(model.context());
     options.validate()?;
-    options.context(model.context())?;
-    let gpu = block_on(Gpu::open(&choice(arguments.adapter.as_deref())))?;
-    if !arguments.quiet {
-        introduce(gpu.info());
+    let context = options.context(model.context())?;
+    Ok(Files { checkpoint, options, context })
+}
+
+impl Files {
+    /// Refuses a prompt that the context cannot hold.
+    pub fn expect_room(&self, tokens: &[u32]) -> anyhow::Result<()> {
+        if tokens.len() > self.context {
+            return Err(Error::ContextFull { tokens: tokens.len(), context: self.context }.into());
+        }
+        Ok(())
     }
-    let bar = progress_bar(arguments.quiet);
-    let progress = &mut |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    };
-    let engine = block_on(Engine::load(checkpoint, gpu, options, progress));
-    bar.finish_and_clear();
-    Ok(engine?)
+
+    /// Opens the adapter, and uploads the model to it.
+    pub fn engine(self, arguments: &ModelArguments) -> anyhow::Result<Engine> {
+        let gpu = block_on(Gpu::open(&choice(arguments.adapter.as_deref())))?;
+        if !arguments.quiet {
+            introduce(gpu.info());
+        }
+        let bar = progress_bar(arguments.quiet);
+        let progress = &mut |done, total| {
+            bar.set_length(total);
+            bar.set_position(done);
+        };
+        let engine = block_on(Engine::load(self.checkpoint, gpu, self.options, progress));
+        bar.finish_and_clear();
+        Ok(engine?)
+    }
 }
 
 /// Says which adapter it is, and warns where it is no GPU.
