@@ -220,6 +220,11 @@ impl Checkpoint {
         Ok((&self.shards[place.shard], &place.entry))
     }
 
+    /// The file that a tensor is in, or would be looked for in.
+    pub fn file(&self, tensor: &str) -> &Path {
+        self.find(tensor).map_or_else(|_| self.weights_path(), |(shard, _)| &shard.path)
+    }
+
     /// The file that a missing tensor is missing from: the only shard, or the folder of several.
     fn weights_path(&self) -> &Path {
         match &self.shards[..] {

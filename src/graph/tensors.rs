@@ -6,6 +6,7 @@ use crate::tensor::{Fact, Tensor};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::PathBuf;
 
 /// Named tensors that weights are read from.
 pub trait Tensors {
@@ -17,6 +18,9 @@ pub trait Tensors {
 
     /// Whether there is a tensor of that name.
     fn contains(&self, tensor: &str) -> bool;
+
+    /// The file that a tensor is in, for messages.
+    fn file(&self, tensor: &str) -> PathBuf;
 
     /// Copies rows (along the first axis) of a tensor into `out`, as they are stored, without gaps.
     ///
@@ -34,6 +38,10 @@ impl Tensors for Checkpoint {
         Self::contains(self, tensor)
     }
 
+    fn file(&self, tensor: &str) -> PathBuf {
+        Self::file(self, tensor).to_owned()
+    }
+
     fn read_rows(&self, tensor: &str, rows: Range<usize>, out: &mut Vec<u8>) -> Result<()> {
         Self::read_rows(self, tensor, rows, out)
     }
@@ -48,6 +56,10 @@ impl Tensors for BTreeMap<String, Tensor> {
 
     fn contains(&self, tensor: &str) -> bool {
         self.contains_key(tensor)
+    }
+
+    fn file(&self, _: &str) -> PathBuf {
+        PathBuf::from("(memory)")
     }
 
     fn read_rows(&self, tensor: &str, rows: Range<usize>, out: &mut Vec<u8>) -> Result<()> {

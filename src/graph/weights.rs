@@ -44,7 +44,7 @@ impl Builder<'_> {
         at: &'static Location<'static>,
     ) -> Result<Value> {
         let stored = if transposed { [shape[1], shape[0]] } else { shape };
-        let found = self.expect(name, Shape::from(stored), at)?;
+        let found = self.expect(name, Shape::from(stored))?;
         let key = if rows == (0..shape[0]) { name.to_owned() } else { format!("{name}[{}..{}]", rows.start, rows.end) };
         let fact = Fact::new(self.width.unwrap_or(found.dtype), [rows.len(), shape[1]]);
         Ok(self.add_weight(key, Source::Tensor { name: name.to_owned(), rows, transposed }, fact, at))
@@ -66,7 +66,7 @@ impl Builder<'_> {
     #[track_caller]
     pub fn vector_part(&mut self, name: &str, part: Range<usize>, len: usize) -> Result<Value> {
         let at = Location::caller();
-        self.expect(name, Shape::from([len]), at)?;
+        self.expect(name, Shape::from([len]))?;
         let key = if part == (0..len) { name.to_owned() } else { format!("{name}[{}..{}]", part.start, part.end) };
         let fact = Fact::new(DType::F32, [part.len()]);
         Ok(self.add_weight(key, Source::Tensor { name: name.to_owned(), rows: part, transposed: false }, fact, at))
@@ -97,11 +97,11 @@ impl Builder<'_> {
         }
     }
 
-    fn expect(&self, name: &str, shape: Shape, at: &'static Location<'static>) -> Result<Fact> {
+    fn expect(&self, name: &str, shape: Shape) -> Result<Fact> {
         let found = self.tensors.fact(name)?;
         if found.shape != shape {
-            let reason = format!("{name:?} is {} in the checkpoint; the configuration makes it {shape}", found.shape);
-            return Err(Error::Shape { op: "weight", reason, at });
+            let reason = format!("is {}, and the configuration makes it {shape}", found.shape);
+            return Err(Error::bad_tensor(self.tensors.file(name), name, reason));
         }
         Ok(found)
     }

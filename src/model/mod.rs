@@ -84,7 +84,7 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::UnknownArchitecture`]; [`Error::BadFile`] where a setting is missing, malformed or not supported, by
-    /// its key; [`Error::BadTensor`] and [`Error::Shape`] where a tensor is missing or has another shape than the
+    /// its key; [`Error::BadTensor`] where a tensor is missing or has another shape than the
     /// configuration says.
     pub fn open(config: &Config, tensors: &dyn Tensors) -> Result<Self> {
         let entry = find(config)?;
