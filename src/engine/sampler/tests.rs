@@ -117,6 +117,9 @@ fn each_filter_keeps_what_it_says() {
     assert_eq!(support(SamplerOptions { top_p: 0.0, ..plain() }, &x), [1]);
     assert_eq!(support(SamplerOptions { min_p: 0.3, ..plain() }, &x), [1, 3, 4]);
     assert_eq!(support(SamplerOptions { min_p: 1.0, ..plain() }, &x), [1]);
+    // 2 and 5 are exactly as likely: each is once as likely as the likeliest.
+    let rest = [0, 1, 3, 4].map(|token| (token, f32::NEG_INFINITY)).to_vec();
+    assert_eq!(support(SamplerOptions { min_p: 1.0, logit_bias: rest, ..plain() }, &x), [2, 5]);
     // Top-p looks at what top-k left: of 0.4, 0.2, 0.15 the first two have 0.8 of the mass.
     assert_eq!(support(SamplerOptions { top_k: 3, top_p: 0.75, ..plain() }, &x), [1, 3]);
     // Filters see probabilities before the temperature, which here would have made all alike.
@@ -165,6 +168,8 @@ fn the_same_seed_and_position_give_the_same_token() {
     };
     assert_eq!(tokens(5), tokens(5));
     assert_ne!(tokens(5), tokens(6));
+    let alike = tokens(5).chunks(2).filter(|pair| pair[0] == pair[1]).count();
+    assert!(alike < 8, "{alike} of 25 neighbouring positions drew the same of 200 tokens");
     // Position alone counts, not how often the sampler was asked before.
     let late = sampler(plain()).sample(&mut x.clone(), &[], 40).expect("a token");
     let mut used = sampler(plain());
