@@ -28,3 +28,8 @@ pub mod tensor;
 pub mod text;
 
 pub use error::{Error, Result};
+
+/// The examples of the README, so that they compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
