@@ -52,7 +52,7 @@ trait Architecture: fmt::Debug + Send + Sync {
 pub enum Outputs {
     /// The logits, `F32` (outputs, vocab).
     Logits,
-    /// The largest logit's token and the number of logits that are not finite, `U32` (outputs, 2).
+    /// The largest logit's token, then the number of logits that are not finite, for each output: `U32` (2 · outputs).
     Argmax,
 }
 

@@ -141,7 +141,7 @@ fn every_architecture_builds_and_uses_all_its_tensors() {
             let step = StepShape { tokens, outputs, sequences: 2, table_pitch: 2 };
             for (wanted, fact) in [
                 (Outputs::Logits, Fact::new(DType::F32, [outputs, 11])),
-                (Outputs::Argmax, Fact::new(DType::U32, [outputs, 2])),
+                (Outputs::Argmax, Fact::new(DType::U32, [2 * outputs])),
             ] {
                 let graph = model.graph(step, 64, wanted, &tensors, Some(DType::F16)).unwrap();
                 assert_eq!(used(&graph), tensors.keys().map(String::as_str).collect(), "{}", model.name());
