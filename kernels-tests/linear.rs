@@ -97,7 +97,7 @@ fn grid(cases: &mut Vec<Case>, rung: Rung, tokens: usize) {
     for dtype in DTYPES {
         for (index, (columns, rows)) in WEIGHTS.into_iter().enumerate() {
             let spec = spec(rung, tokens, columns, rows, dtype);
-            cases.push(accurate("", Spec { bias: (index + tokens) % 2 == 0, ..spec }));
+            cases.push(accurate("", Spec { bias: (index + tokens).is_multiple_of(2), ..spec }));
         }
     }
 }

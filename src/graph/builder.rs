@@ -30,6 +30,8 @@ pub struct Builder<'a> {
     pub(super) graph: Graph,
     pub(super) tensors: &'a dyn Tensors,
     pub(super) width: Option<DType>,
+    /// What `kv_write` yields, which no `Value` stands for.
+    nothing: Fact,
 }
 
 impl<'a> Builder<'a> {
@@ -38,7 +40,7 @@ impl<'a> Builder<'a> {
     /// Matrices keep the storage they have there, or take `width` where it is given; vectors become `F32`.
     pub fn new(step: StepShape, tensors: &'a dyn Tensors, width: Option<DType>) -> Self {
         let graph = Graph { step, nodes: Vec::new(), weights: Vec::new(), caches: Vec::new(), outputs: Vec::new() };
-        Self { graph, tensors, width }
+        Self { graph, tensors, width, nothing: Fact::new(DType::U32, [0]) }
     }
 
     /// The graph, keeping `outputs` for the host to read.
@@ -57,7 +59,7 @@ impl<'a> Builder<'a> {
     /// # Panics
     /// Where the value is another builder's.
     pub fn fact(&self, value: Value) -> &Fact {
-        self.graph.nodes[value.0].fact.as_ref().expect("only kv_write yields nothing, and it returns no value")
+        self.graph.nodes[value.0].fact.as_ref().unwrap_or(&self.nothing)
     }
 
     /// A list that the host fills; the same node each time.
@@ -118,7 +120,7 @@ impl<'a> Builder<'a> {
         let at = Location::caller();
         let [rows, columns] = self.matrix("rms_norm", x, at)?;
         let group = self.fact(weight).shape.elements();
-        if group != columns && (group == 0 || columns % group != 0 || group % PITCH != 0) {
+        if group != columns && (group == 0 || !columns.is_multiple_of(group) || !group.is_multiple_of(PITCH)) {
             let reason =
                 format!("a weight of {group} does not divide rows of {columns} into groups of multiples of {PITCH}");
             return Err(Error::Shape { op: "rms_norm", reason, at });
@@ -154,9 +156,10 @@ impl<'a> Builder<'a> {
         let [_, turning] = self.matrix("rope", table, at)?;
         let wrong = if columns != heads.heads * heads.head_dim {
             Some(format!("{} heads of {} do not make rows of {columns}", heads.heads, heads.head_dim))
-        } else if turning != heads.rotary_dim || turning % 2 != 0 || turning > heads.head_dim || turning == 0 {
+        } else if turning != heads.rotary_dim || !turning.is_multiple_of(2) || turning > heads.head_dim || turning == 0
+        {
             Some(format!("a table of {turning} angles for {} of {} elements", heads.rotary_dim, heads.head_dim))
-        } else if heads.head_dim % PITCH != 0 {
+        } else if !heads.head_dim.is_multiple_of(PITCH) {
             Some(format!("head_dim is {}, and must be a multiple of {PITCH}", heads.head_dim))
         } else {
             None
@@ -199,7 +202,7 @@ impl<'a> Builder<'a> {
         for value in [k, v] {
             self.same("kv_write", &shape, value, at)?;
         }
-        if layer != self.graph.caches.len() || cache.head_dim % PITCH != 0 {
+        if layer != self.graph.caches.len() || !cache.head_dim.is_multiple_of(PITCH) {
             let reason = format!(
                 "layer {layer} with head_dim {}; the next layer is {}, and head_dim a multiple of {PITCH}",
                 cache.head_dim,
@@ -223,12 +226,12 @@ impl<'a> Builder<'a> {
         let attention::Heads { heads: query_heads, kv_heads, head_dim, .. } = heads;
         self.same("attention", &Shape::from([self.graph.step.tokens, query_heads * head_dim]), q, at)?;
         let cache = self.graph.caches.get(layer).copied();
-        let reason = if head_dim == 0 || head_dim % PITCH != 0 || head_dim > attention::MAX_HEAD_DIM {
+        let reason = if head_dim == 0 || !head_dim.is_multiple_of(PITCH) || head_dim > attention::MAX_HEAD_DIM {
             Some(format!(
                 "head_dim is {head_dim}: a multiple of {PITCH} up to {} is supported",
                 attention::MAX_HEAD_DIM
             ))
-        } else if kv_heads == 0 || query_heads % kv_heads != 0 {
+        } else if kv_heads == 0 || !query_heads.is_multiple_of(kv_heads) {
             Some(format!("{query_heads} query heads cannot share {kv_heads} key-value heads evenly"))
         } else if cache != Some(Cache { kv_heads, head_dim }) {
             Some(format!("layer {layer} holds {cache:?}, not {kv_heads} heads of {head_dim}"))

@@ -66,7 +66,7 @@ pub fn launch(shape: Shape, weight: DType, bias: bool, policy: Policy) -> Option
         y_quads: quads(shape.all_rows),
         y_first: (shape.first_row / 4) as u32,
     };
-    let tail = u32::from(shape.columns % crate::tensor::PITCH != 0);
+    let tail = u32::from(!shape.columns.is_multiple_of(crate::tensor::PITCH));
     if shape.tokens > MATVEC_TOKENS && !policy.deterministic {
         let [x, y, _] = fold(shape.rows.div_ceil(TILE));
         let grid = [x, y, shape.tokens.div_ceil(TILE) as u32];

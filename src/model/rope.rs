@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn nothing_said_is_a_base_of_ten_thousand() {
-        let plain = [1.0, 0.316227764, 0.1, 3.16227786e-2, 1e-2, 3.16227786e-3, 1e-3, 3.16227786e-4];
+        let plain = [1.0, 0.316_227_76, 0.1, 3.162_278e-2, 1e-2, 3.162_277_9e-3, 1e-3, 3.162_278e-4];
         agrees(10_000.0, r#""rope_type": "default""#, 131_072, 1.0, plain);
         assert_eq!(read("{}").unwrap(), Angles::plain(10_000.0, 16));
         assert_eq!(read(r#"{"rope_scaling": null}"#).unwrap(), Angles::plain(10_000.0, 16));
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn linear() {
-        let slower = [0.25, 7.9056941e-2, 2.5e-2, 7.90569466e-3, 2.5e-3, 7.90569466e-4, 2.5e-4, 7.90569466e-5];
+        let slower = [0.25, 7.905_694e-2, 2.5e-2, 7.905_695e-3, 2.5e-3, 7.905_694_7e-4, 2.5e-4, 7.905_695e-5];
         agrees(10_000.0, r#""rope_type": "linear", "factor": 4.0"#, 131_072, 1.0, slower);
         agrees(10_000.0, r#""type": "linear", "factor": 4"#, 131_072, 1.0, slower);
     }
@@ -148,13 +148,13 @@ mod tests {
             "original_max_position_embeddings": 8192"#;
         let expected = [
             1.0,
-            1.939227581e-1,
-            3.76060307e-2,
-            7.292665076e-3,
-            5.24846022e-4,
-            3.428102355e-5,
-            6.647869668e-6,
-            1.289173156e-6,
+            1.939_227_6e-1,
+            3.760_603e-2,
+            7.292_665e-3,
+            5.248_46e-4,
+            3.428_102_4e-5,
+            6.647_869_7e-6,
+            1.289_173_2e-6,
         ];
         agrees(500_000.0, scaling, 131_072, 1.0, expected);
     }
@@ -162,32 +162,15 @@ mod tests {
     #[test]
     fn yarn() {
         let scaling = r#""rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8192"#;
-        let expected = [
-            1.0,
-            1.778279394e-1,
-            3.162277862e-2,
-            4.217559937e-3,
-            5.000000237e-4,
-            4.445698505e-5,
-            7.905693565e-6,
-            1.405853368e-6,
-        ];
-        agrees(1_000_000.0, scaling, 32_768, 1.138629436, expected);
+        let expected =
+            [1.0, 1.778_279_4e-1, 3.162_278e-2, 4.217_56e-3, 5.0e-4, 4.445_698_5e-5, 7.905_694e-6, 1.405_853_4e-6];
+        agrees(1_000_000.0, scaling, 32_768, 1.138_629_4, expected);
         let without_factor = r#""rope_type": "yarn", "original_max_position_embeddings": 8192"#;
-        agrees(1_000_000.0, without_factor, 32_768, 1.138629436, expected);
+        agrees(1_000_000.0, without_factor, 32_768, 1.138_629_4, expected);
         let every_option = r#""rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8192,
             "beta_fast": 16, "beta_slow": 2, "mscale": 0.707, "mscale_all_dim": 1.5, "truncate": false"#;
-        let expected = [
-            1.0,
-            3.162277639e-1,
-            1.000000015e-1,
-            3.162277862e-2,
-            9.2616193e-3,
-            1.615674002e-3,
-            2.500000119e-4,
-            7.905694656e-5,
-        ];
-        agrees(10_000.0, every_option, 32_768, 0.9089915353640435, expected);
+        let expected = [1.0, 3.162_277_6e-1, 1.0e-1, 3.162_278e-2, 9.261_619e-3, 1.615_674e-3, 2.5e-4, 7.905_695e-5];
+        agrees(10_000.0, every_option, 32_768, 0.908_991_5, expected);
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Heads {
 
     /// The heads, if the attention kernels can run them; `key` is where `head_dim` comes from.
     pub(super) fn checked(self, config: &Config, key: &str) -> Result<Self> {
-        if self.head_dim % PITCH != 0 || self.head_dim > MAX_HEAD_DIM {
+        if !self.head_dim.is_multiple_of(PITCH) || self.head_dim > MAX_HEAD_DIM {
             let supported = format!("a multiple of {PITCH} up to {MAX_HEAD_DIM}");
             return Err(unsupported(config, key, self.head_dim, &supported));
         }

@@ -94,10 +94,12 @@ fn gpt2_tensors(prefix: &str) -> Zeros {
 
 /// The names of the tensors that a graph reads.
 fn used(graph: &Graph) -> BTreeSet<&str> {
-    let name = |source| match source {
-        &Source::Tensor { ref name, .. } => Some(name.as_str()),
-        Source::Angles { .. } => None,
-    };
+    fn name(source: &Source) -> Option<&str> {
+        match source {
+            Source::Tensor { name, .. } => Some(name),
+            Source::Angles { .. } => None,
+        }
+    }
     graph.weights.iter().filter_map(|weight| name(&weight.source)).collect()
 }
 

@@ -72,7 +72,8 @@ fn compare(graph: &Graph, node: &Node, found: &[f64], expected: &[f64]) -> Optio
         return None;
     }
     let typical = (scale / expected.len().max(1) as f64).sqrt();
-    let differs = |&(_, (a, b)): &(usize, (&f64, &f64))| !((a - b).abs() <= allowed.sqrt() * typical);
+    let close = |a: f64, b: f64| (a - b).abs() <= allowed.sqrt() * typical;
+    let differs = |&(_, (a, b)): &(usize, (&f64, &f64))| !close(*a, *b);
     let first = found.iter().zip(expected).enumerate().filter(differs).take(SHOWN);
     let inputs = node.inputs.iter().filter_map(|value| graph.nodes[value.node()].fact.as_ref());
     let inputs: Vec<String> = inputs.map(Fact::to_string).collect();
