@@ -6,8 +6,11 @@ use quernel::kernels::{Rung, argmax};
 
 const COLUMNS: [usize; 18] = [1, 2, 3, 4, 5, 7, 8, 9, 127, 255, 257, 512, 1023, 1024, 1025, 4099, 32_000, 151_936];
 
+/// What a row's columns hold.
+type Row = fn(usize) -> f32;
+
 /// Rows that a search gets wrong when it is careless.
-const TRAPS: [(&str, fn(usize) -> f32); 12] = [
+const TRAPS: [(&str, Row); 12] = [
     ("equal", |_| 1.5),
     ("zeros", |column| if column % 3 == 1 { 0.0 } else { -0.0 }),
     ("negative", |column| -1.0 - (column % 977) as f32),

@@ -12,6 +12,12 @@ const TINY: f64 = 1e-25;
 /// Workgroups of each fold that a folded case runs.
 const KEPT: usize = 5;
 
+/// Gives the error as [`nmse`], or says what is wrong.
+pub type Test = Box<dyn Fn(&Device) -> Result<f64, String> + Send + Sync>;
+
+/// A binding's name and what is bound.
+pub type Bound = (&'static str, Vec<u8>);
+
 /// One test of one kernel.
 pub struct Case {
     pub kernel: &'static str,
@@ -19,8 +25,8 @@ pub struct Case {
     pub name: String,
     /// The least device can run it: it is run on one with WebGPU's default limits too.
     pub portable: bool,
-    /// Gives the error as [`nmse`], or says what is wrong.
-    pub test: Box<dyn Fn(&Device) -> Result<f64, String> + Send + Sync>,
+    /// The test itself.
+    pub test: Test,
 }
 
 impl Case {
@@ -40,9 +46,9 @@ impl Case {
 #[derive(Default)]
 pub struct Work {
     /// Each with the bindings that it alone has, the shards of a weight.
-    pub launches: Vec<(Launch, Vec<(&'static str, Vec<u8>)>)>,
+    pub launches: Vec<(Launch, Vec<Bound>)>,
     /// What all of them read.
-    pub inputs: Vec<(&'static str, Vec<u8>)>,
+    pub inputs: Vec<Bound>,
     /// What all of them write.
     pub outputs: Vec<Output>,
 }
