@@ -1,6 +1,6 @@
 //! Test data: random numbers that a name seeds, and matrices as kernels see them.
 
-use half::{bf16, f16};
+use quernel::quant::{decode, encode};
 use quernel::tensor::{DType, pitch};
 
 /// A word that no kernel writes: a NaN as `f32`, two NaNs as `f16` or `bf16`, a huge index as `u32`.
@@ -71,12 +71,14 @@ pub struct Matrix {
     pub dtype: DType,
     /// Row by row with no gaps, rounded to what `dtype` holds.
     pub values: Vec<f32>,
+    /// The same as `dtype` stores them.
+    stored: Vec<u8>,
 }
 
 impl Matrix {
     /// `values` as single precision.
     pub fn new(columns: usize, values: Vec<f32>) -> Self {
-        Self { columns, dtype: DType::F32, values }
+        Self { columns, dtype: DType::F32, stored: bytemuck::cast_slice(&values).to_vec(), values }
     }
 
     /// `rows` × `columns` random numbers as single precision.
@@ -85,16 +87,9 @@ impl Matrix {
     }
 
     /// The same rounded to `dtype`.
-    pub fn stored(mut self, dtype: DType) -> Self {
-        self.dtype = dtype;
-        for value in &mut self.values {
-            *value = match dtype {
-                DType::F16 => f16::from_f32(*value).to_f32(),
-                DType::BF16 => bf16::from_f32(*value).to_f32(),
-                _ => *value,
-            };
-        }
-        self
+    pub fn stored(self, dtype: DType) -> Self {
+        let stored = encode(dtype, &self.values, self.columns);
+        Self { dtype, values: decode(dtype, &stored, self.columns), stored, ..self }
     }
 
     pub fn rows(&self) -> usize {
@@ -103,7 +98,9 @@ impl Matrix {
 
     /// Rows `first` to `first + rows`.
     pub fn part(&self, first: usize, rows: usize) -> Self {
-        Self { values: self.values[first * self.columns..][..rows * self.columns].to_vec(), ..*self }
+        let row = self.dtype.row_bytes(self.columns);
+        let stored = self.stored[first * row..][..rows * row].to_vec();
+        Self { values: self.values[first * self.columns..][..rows * self.columns].to_vec(), stored, ..*self }
     }
 
     /// The elements, exactly.
@@ -113,14 +110,11 @@ impl Matrix {
 
     /// The bytes on the device: rows begin at multiples of the pitch, and NaN stands between.
     pub fn bytes(&self) -> Vec<u8> {
-        let gap = (pitch(self.columns) - self.columns) * self.dtype.bytes();
-        let mut bytes = Vec::with_capacity(self.rows() * pitch(self.columns) * self.dtype.bytes());
-        for row in self.values.chunks(self.columns) {
-            match self.dtype {
-                DType::F16 => row.iter().for_each(|&v| bytes.extend(f16::from_f32(v).to_le_bytes())),
-                DType::BF16 => row.iter().for_each(|&v| bytes.extend(bf16::from_f32(v).to_le_bytes())),
-                _ => bytes.extend_from_slice(bytemuck::cast_slice(row)),
-            }
+        let row = self.dtype.row_bytes(self.columns);
+        let gap = self.dtype.row_bytes(pitch(self.columns)) - row;
+        let mut bytes = Vec::with_capacity(self.rows() * (row + gap));
+        for row in self.stored.chunks(row) {
+            bytes.extend_from_slice(row);
             bytes.extend([0xff, 0x7f].iter().cycle().take(gap)); // NaN, whatever the storage
         }
         bytes

@@ -6,8 +6,6 @@ use half::{bf16, f16};
 use quernel::kernels::embed::{self, Table};
 use quernel::tensor::DType;
 
-const DTYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
-
 /// Ids, rows of the table, columns; the last is past the fold of a dispatch.
 const SHAPES: [(usize, usize, usize); 15] = [
     (1, 1, 1),
@@ -27,10 +25,15 @@ const SHAPES: [(usize, usize, usize); 15] = [
     (2049, 300, 4100),
 ];
 
+/// The same for groups of 32 columns.
+const GROUPED: [(usize, usize, usize); 6] =
+    [(1, 1, 32), (3, 10, 64), (8, 512, 288), (31, 300, 544), (65, 100, 96), (9, 70, 2048)];
+
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for dtype in DTYPES {
-        for (ids, rows, columns) in SHAPES {
+    for dtype in DType::WEIGHTS {
+        let shapes = if dtype.is_grouped() { &GROUPED[..] } else { &SHAPES[..] };
+        for &(ids, rows, columns) in shapes {
             let large = ids > 1000;
             let shards = if rows == 1 || large { vec![rows] } else { vec![rows, rows.div_ceil(3)] };
             for shard in shards.into_iter().filter(|_| !large || dtype == DType::F16) {
@@ -69,8 +72,8 @@ fn work(table: &Matrix, ids: &[u32], shard: usize) -> Work {
     }
     let shards = (0..table.rows()).step_by(shard).filter_map(|first| {
         let part = table.part(first, shard.min(table.rows() - first));
-        let shape = Table { dtype: table.dtype, first, rows: part.rows(), columns };
-        Some((embed::launch(ids.len(), shape)?, vec![("table", part.bytes())]))
+        let shape = Table { dtype: table.dtype, first, rows: part.rows(), columns, w_first: 0 };
+        Some((embed::launch(ids.len(), shape)?, vec![("weight", part.bytes())]))
     });
     Work {
         launches: shards.collect(),

@@ -1,22 +1,25 @@
-//! Cases of `linear`, both shaders.
+//! Cases of `linear`: all four shaders, every format of weights, and what surrounds the product.
 
 use crate::case::{Case, Output, Work};
 use crate::data::{Matrix, Rng};
 use crate::device::Device;
-use quernel::kernels::linear::{self, SHARD_ROWS, Shape};
-use quernel::kernels::{Policy, Rung};
+use quernel::kernels::activation::Act;
+use quernel::kernels::linear::{self, Form, MATVEC_TOKENS, SHARD_ROWS, Shape};
+use quernel::kernels::{Policy, Rung, add, gated, rms_norm};
 use quernel::tensor::DType;
 
 /// Rounding grows with the root of the columns, some 1e-7 a thousand columns; the definition gets the weights as
 /// stored, so their storage does not matter.
 const TOLERANCE: f64 = 1e-9;
-/// Against weights before rounding: a half keeps 11 bits, a bf16 keeps 8.
-const TOLERANCE_UNROUNDED: [(DType, f64); 2] = [(DType::F16, 1e-6), (DType::BF16, 5e-5)];
+/// Against weights before rounding: a half keeps 11 bits, a bf16 8, a q8 some 7 and the others some 4.
+const TOLERANCE_UNROUNDED: [(DType, f64); 5] =
+    [(DType::F16, 1e-6), (DType::BF16, 5e-5), (DType::Q8, 2e-4), (DType::Q4, 5e-2), (DType::Q4A, 4e-2)];
 
-const DTYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
+const EPSILON: f32 = 1e-5;
 
-/// Columns and rows: around a quad, a pitch, a slice of 32 columns, a workgroup's 256 and 512, a tile of 32 rows.
-const WEIGHTS: [(usize, usize); 15] = [
+/// Columns and rows: around a quad, a pitch, a slice of 32 columns, a workgroup's 256 and 512, a tile of 32 rows, a
+/// unit of 8 rows and a workgroup's 64.
+const PLAIN: [(usize, usize); 15] = [
     (1, 1),
     (3, 5),
     (7, 4),
@@ -34,151 +37,308 @@ const WEIGHTS: [(usize, usize); 15] = [
     (2049, 10),
 ];
 
+/// The same for groups of 32 columns: around one block of 8 groups and two.
+const GROUPED: [(usize, usize); 9] =
+    [(32, 1), (64, 5), (224, 31), (256, 33), (288, 64), (512, 7), (544, 65), (1024, 96), (2080, 10)];
+
+/// Who runs it: a rung of a GPU's ladder, or a processor.
+#[derive(Clone, Copy, PartialEq)]
+enum Runs {
+    On(Rung),
+    Processor,
+}
+
+impl Runs {
+    fn policy(self, deterministic: bool) -> Policy {
+        let rung = if let Self::On(rung) = self { rung } else { Rung::Portable };
+        Policy { rung, deterministic, processor: self == Self::Processor }
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::On(rung) => format!("{rung:?}").to_lowercase(),
+            Self::Processor => "processor".to_owned(),
+        }
+    }
+
+    fn portable(self) -> bool {
+        self != Self::On(Rung::Subgroup)
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Spec {
     tokens: usize,
     columns: usize,
     rows: usize,
     dtype: DType,
-    bias: bool,
-    policy: Policy,
+    form: Form,
+    runs: Runs,
+    deterministic: bool,
     /// Rows of a shard.
     shard: usize,
+    /// Rows of other weights that lie before this one in its buffer, and in its bias's.
+    before: usize,
     /// Compare with the weights before rounding, with this tolerance.
     unrounded: Option<f64>,
 }
 
 pub fn cases(rungs: &[Rung]) -> Vec<Case> {
     let mut cases = Vec::new();
-    for &rung in rungs {
+    let runs = || rungs.iter().map(|&rung| Runs::On(rung)).chain([Runs::Processor]);
+    for runs in runs() {
         for tokens in [1, 2, 3, 5, 8, 9, 32, 65] {
             // matmul has no rungs.
-            if tokens <= 8 || rung == Rung::Portable {
-                grid(&mut cases, rung, tokens);
+            if tokens <= MATVEC_TOKENS || runs.portable() {
+                sizes(&mut cases, runs, tokens);
             }
         }
         for tokens in [1, 7, 40] {
-            for dtype in DTYPES {
-                let spec = spec(rung, tokens, 100, 77, dtype);
-                cases.push(accurate("shards", Spec { shard: 3 * SHARD_ROWS, bias: true, ..spec }));
-                cases.push(accurate("shards", Spec { shard: SHARD_ROWS, columns: 64, ..spec }));
+            for (dtype, columns) in [(DType::F32, 100), (DType::F16, 100), (DType::BF16, 100), (DType::Q4, 96)] {
+                let spec = Spec { form: bias(true), ..spec(runs, tokens, columns, 77, dtype) };
+                cases.push(accurate("shards", Spec { shard: 3 * SHARD_ROWS, ..spec }));
+                cases.push(accurate("shards", Spec { shard: SHARD_ROWS, columns: 64, form: bias(false), ..spec }));
+                cases.push(accurate("behind", Spec { before: 24, ..spec }));
             }
             for (dtype, tolerance) in TOLERANCE_UNROUNDED {
-                let spec = spec(rung, tokens, 1000, 40, dtype);
+                let spec = spec(runs, tokens, 1024, 40, dtype);
                 cases.push(accurate("unrounded", Spec { unrounded: Some(tolerance), ..spec }));
             }
         }
         for tokens in [2, 3, 4, 5, 7, 8, 9, 16, 31, 32, 33] {
-            for (dtype, columns) in [(DType::F32, 519), (DType::F16, 264), (DType::BF16, 1000)] {
-                cases.push(invariant(spec(rung, tokens, columns, 23, dtype)));
+            for (dtype, columns) in [(DType::F32, 519), (DType::F16, 264), (DType::BF16, 1000), (DType::Q4, 544)] {
+                cases.push(invariant(spec(runs, tokens, columns, 23, dtype)));
             }
         }
-        cases.push(folded(spec(rung, 1, 9, 4 * 32_768 + 5, DType::F16), 4));
+        forms(&mut cases, runs);
     }
-    cases.push(folded(spec(Rung::Portable, 9, 8, 32 * 32_768 + 5, DType::F16), 32));
+    for &rung in rungs {
+        cases.push(folded(spec(Runs::On(rung), 1, 9, 8 * 32_768 + 5, DType::F16), 8));
+    }
+    cases.push(folded(spec(Runs::On(Rung::Portable), 9, 8, 32 * 32_768 + 5, DType::F16), 32));
     cases
 }
 
-fn spec(rung: Rung, tokens: usize, columns: usize, rows: usize, dtype: DType) -> Spec {
-    let policy = Policy { rung, deterministic: false };
+fn bias(bias: bool) -> Form {
+    Form { bias, ..Form::PLAIN }
+}
+
+fn spec(runs: Runs, tokens: usize, columns: usize, rows: usize, dtype: DType) -> Spec {
     Spec {
         tokens,
         columns,
         rows,
         dtype,
-        bias: false,
-        policy,
+        form: Form::PLAIN,
+        runs,
+        deterministic: false,
         shard: rows.next_multiple_of(SHARD_ROWS),
+        before: 0,
         unrounded: None,
     }
 }
 
-fn grid(cases: &mut Vec<Case>, rung: Rung, tokens: usize) {
-    for dtype in DTYPES {
-        for (index, (columns, rows)) in WEIGHTS.into_iter().enumerate() {
-            let spec = spec(rung, tokens, columns, rows, dtype);
-            cases.push(accurate("", Spec { bias: (index + tokens).is_multiple_of(2), ..spec }));
+fn sizes(cases: &mut Vec<Case>, runs: Runs, tokens: usize) {
+    for dtype in DType::WEIGHTS {
+        let sizes = if dtype.is_grouped() { &GROUPED[..] } else { &PLAIN[..] };
+        // Every size alone, and where a shader for many begins; of the others a third each.
+        let some = |index: usize| tokens == 1 || tokens == MATVEC_TOKENS + 1 || (index + tokens).is_multiple_of(3);
+        for (index, &(columns, rows)) in sizes.iter().enumerate().filter(|(index, _)| some(*index)) {
+            let form = bias((index + tokens).is_multiple_of(2));
+            cases.push(accurate("", Spec { form, ..spec(runs, tokens, columns, rows, dtype) }));
         }
     }
 }
 
+/// What surrounds the product, alone and together.
+fn forms(cases: &mut Vec<Case>, runs: Runs) {
+    let outputs = [linear::Output::Plain, linear::Output::Residual, linear::Output::Gated(Act::Silu)];
+    let forms = outputs.into_iter().flat_map(|output| {
+        [(true, false), (false, true), (true, true)].map(|(norm, bias)| Form {
+            norm: norm.then_some(EPSILON),
+            bias,
+            output,
+        })
+    });
+    for form in forms {
+        for (tokens, columns, rows, dtype) in [
+            (1, 7, 3, DType::F32),
+            (1, 172, 67, DType::F16),
+            (2, 1000, 12, DType::F32),
+            (3, 289, 65, DType::BF16),
+            (4, 64, 172, DType::Q4),
+            (1, 544, 131, DType::Q8),
+            (5, 288, 9, DType::Q4A),
+            (8, 40, 33, DType::F16),
+            (13, 96, 70, DType::Q4),
+            (40, 75, 21, DType::F32),
+        ] {
+            if tokens <= MATVEC_TOKENS || runs == Runs::Processor {
+                cases.push(accurate("", Spec { form, ..spec(runs, tokens, columns, rows, dtype) }));
+            }
+        }
+    }
+    let gelu = Form { output: linear::Output::Gated(Act::GeluTanh), ..Form::PLAIN };
+    cases.push(accurate("behind", Spec { form: gelu, before: 8, ..spec(runs, 2, 96, 44, DType::Q4) }));
+}
+
 impl Spec {
     fn name(&self, what: &str) -> String {
-        let Self { tokens, columns, rows, dtype, .. } = self;
-        let shader = if self.policy.deterministic || *tokens <= 8 { "matvec" } else { "matmul" };
-        let rung =
-            if shader == "matvec" { format!("{:?}", self.policy.rung).to_lowercase() } else { "portable".to_owned() };
-        let what = if what.is_empty() { String::new() } else { format!("/{what}{}", self.shard) };
-        format!("{shader}/{rung}/{dtype}{what}/{tokens}x{columns}->{rows}{}", if self.bias { "/bias" } else { "" })
+        let Self { tokens, columns, rows, dtype, form, .. } = self;
+        let many = !self.deterministic && *tokens > MATVEC_TOKENS;
+        let shader = match self.runs {
+            Runs::On(_) => {
+                if many {
+                    "matmul"
+                } else {
+                    "matvec"
+                }
+            }
+            Runs::Processor => {
+                if self.deterministic || *tokens == 1 {
+                    "matvec_rows"
+                } else {
+                    "matmul_rows"
+                }
+            }
+        };
+        let mut name = format!("{shader}/{}/{dtype}", self.runs.name());
+        match what {
+            "" => {}
+            "behind" => name.push_str(&format!("/behind{}", self.before)),
+            _ => name.push_str(&format!("/{what}{}", self.shard)),
+        }
+        name.push_str(&format!("/{tokens}x{columns}->{rows}"));
+        for (has, word) in [(form.norm.is_some(), "/norm"), (form.bias, "/bias")] {
+            name.push_str(if has { word } else { "" });
+        }
+        match form.output {
+            linear::Output::Plain => name,
+            linear::Output::Residual => name + "/residual",
+            linear::Output::Gated(act) => format!("{name}/{act:?}").to_lowercase(),
+        }
     }
 
-    fn portable(&self) -> bool {
-        self.policy.rung == Rung::Portable
+    /// Rows of the whole W, the gate's and up's.
+    fn all_rows(&self) -> usize {
+        self.rows * self.form.weights()
     }
 
-    /// The launches for `x`, with their shards.
-    fn work(&self, x: &Matrix, weight: &Matrix, bias: &Matrix) -> Work {
+    /// Random data for every operand.
+    fn data(&self, seed: &str) -> Data {
+        let rng = &mut Rng::new(seed);
+        Data {
+            x: Matrix::random(rng, self.tokens, self.columns),
+            weight: Matrix::random(rng, self.all_rows(), self.columns),
+            norm: Matrix::random(rng, 1, self.columns),
+            biases: (0..self.form.weights()).map(|_| Matrix::random(rng, 1, self.rows)).collect(),
+            residual: Matrix::random(rng, self.tokens, self.rows),
+            before: (Matrix::random(rng, self.before, self.columns), Matrix::random(rng, 1, self.before.max(1))),
+        }
+    }
+
+    /// The launches for `data`, with their shards.
+    fn work(&self, data: &Data, weight: &Matrix) -> Work {
+        let policy = self.runs.policy(self.deterministic);
+        let before = if self.before > 0 { data.before.0.clone().stored(self.dtype).bytes() } else { Vec::new() };
         let shards = (0..self.rows).step_by(self.shard).filter_map(|first_row| {
             let rows = self.shard.min(self.rows - first_row);
-            let shape = Shape { tokens: x.rows(), columns: self.columns, first_row, rows, all_rows: self.rows };
-            let launch = linear::launch(shape, self.dtype, self.bias, self.policy)?;
-            Some((launch, vec![("weight", weight.part(first_row, rows).bytes())]))
+            let shape = Shape {
+                tokens: data.x.rows(),
+                columns: self.columns,
+                first_row,
+                rows,
+                all_rows: self.rows,
+                w_first: self.before,
+                bias_first: self.before,
+            };
+            let launch = linear::launch(shape, self.form, self.dtype, policy)?;
+            let rows = rows * self.form.weights();
+            Some((launch, vec![("weight", [before.clone(), weight.part(first_row, rows).bytes()].concat())]))
         });
-        let mut inputs = vec![("x", x.bytes())];
-        if self.bias {
-            inputs.push(("bias", bias.bytes()));
+        let mut inputs = vec![("x", data.x.bytes())];
+        if self.form.norm.is_some() {
+            inputs.push(("norm", data.norm.bytes()));
+        }
+        if self.form.bias {
+            let before = if self.before > 0 { data.before.1.bytes() } else { Vec::new() };
+            inputs.push(("bias", data.biases.iter().fold(before, |all, bias| [all, bias.bytes()].concat())));
+        }
+        if self.form.output == linear::Output::Residual {
+            inputs.push(("residual", data.residual.bytes()));
         }
         Work { launches: shards.collect(), inputs, outputs: vec![] }
     }
 
-    /// Random data, and what they must give.
+    /// What the operands must give.
+    fn definition(&self, data: &Data, weight: &[f64]) -> Vec<f64> {
+        let mut x = data.x.exact();
+        if self.form.norm.is_some() {
+            x = rms_norm::reference(&x, &data.norm.exact(), f64::from(EPSILON));
+        }
+        let product = |part: usize| {
+            let rows = &weight[part * self.rows * self.columns..][..self.rows * self.columns];
+            let bias = data.biases[part].exact();
+            linear::reference(&x, rows, self.form.bias.then_some(&bias[..]), self.columns)
+        };
+        match self.form.output {
+            linear::Output::Plain => product(0),
+            linear::Output::Residual => add::reference(&data.residual.exact(), &product(0)),
+            linear::Output::Gated(act) => gated::reference(&product(0), &product(1), act),
+        }
+    }
+
     fn defined(&self, seed: &str) -> Work {
-        let (x, unrounded, bias) = self.data(&mut Rng::new(seed));
-        let weight = unrounded.clone().stored(self.dtype);
-        let defined = if self.unrounded.is_some() { unrounded.exact() } else { weight.exact() };
-        let bias_exact = bias.exact();
-        let y = linear::reference(&x.exact(), &defined, self.bias.then_some(&bias_exact[..]), self.columns);
-        let mut work = self.work(&x, &weight, &bias);
+        let data = self.data(seed);
+        let weight = data.weight.clone().stored(self.dtype);
+        let defined = if self.unrounded.is_some() { data.weight.exact() } else { weight.exact() };
+        let mut work = self.work(&data, &weight);
+        let y = self.definition(&data, &defined);
         work.outputs.push(Output::near("y", self.rows, y, self.unrounded.unwrap_or(TOLERANCE)));
         work
     }
+}
 
-    fn data(&self, rng: &mut Rng) -> (Matrix, Matrix, Matrix) {
-        let x = Matrix::random(rng, self.tokens, self.columns);
-        (x, Matrix::random(rng, self.rows, self.columns), Matrix::random(rng, 1, self.rows))
-    }
+/// Every operand, before the weights are rounded to their storage.
+struct Data {
+    x: Matrix,
+    weight: Matrix,
+    norm: Matrix,
+    biases: Vec<Matrix>,
+    residual: Matrix,
+    before: (Matrix, Matrix),
 }
 
 /// The result is what the definition says.
 fn accurate(what: &str, spec: Spec) -> Case {
     // A word of its own, so that the rounding of weights does not hide the error of the kernel.
     let kernel = if spec.unrounded.is_some() { "linear-rounded" } else { "linear" };
-    Case::new(kernel, spec.portable(), spec.name(what), move |seed| spec.defined(seed))
+    Case::new(kernel, spec.runs.portable(), spec.name(what), move |seed| spec.defined(seed))
 }
 
 /// Past the fold of a dispatch, with as many rows a workgroup.
 fn folded(spec: Spec, rows: usize) -> Case {
-    Case::new("linear", spec.portable(), spec.name("folded"), move |seed| {
+    Case::new("linear", spec.runs.portable(), spec.name("folded"), move |seed| {
         spec.defined(seed).begin_folds(|_, column| column / rows)
     })
 }
 
 /// A token alone gets the bits that it gets among others.
 fn invariant(spec: Spec) -> Case {
-    let spec = Spec { bias: true, policy: Policy { deterministic: true, ..spec.policy }, ..spec };
+    let spec = Spec { form: bias(true), deterministic: true, ..spec };
     let name = spec.name("alone-or-not");
     let seed = format!("linear/{name}");
     let test = move |device: &Device| {
-        let (x, weight, bias) = spec.data(&mut Rng::new(&seed));
-        let weight = weight.stored(spec.dtype);
-        let defined = linear::reference(&x.exact(), &weight.exact(), Some(&bias.exact()), spec.columns);
-        let mut together = spec.work(&x, &weight, &bias);
-        together.outputs.push(Output::near("y", spec.rows, defined, TOLERANCE));
+        let data = spec.data(&seed);
+        let weight = data.weight.clone().stored(spec.dtype);
+        let mut together = spec.work(&data, &weight);
+        together.outputs.push(Output::near("y", spec.rows, spec.definition(&data, &weight.exact()), TOLERANCE));
         let error = together.check(device)?;
         let found = device.run(&together)?.swap_remove(0);
         let pitch = found.len() / spec.tokens;
         for token in [0, 1, spec.tokens / 2, spec.tokens - 1] {
-            let mut alone = spec.work(&x.part(token, 1), &weight, &bias);
+            let alone = Data { x: data.x.part(token, 1), ..spec.data(&seed) };
+            let mut alone = spec.work(&alone, &weight);
             let bits = found[token * pitch..][..spec.rows].to_vec();
             alone.outputs.push(Output::bits("y", spec.rows, bits));
             alone
@@ -187,5 +347,5 @@ fn invariant(spec: Spec) -> Case {
         }
         Ok(error)
     };
-    Case { kernel: "linear", name, portable: spec.portable(), test: Box::new(test) }
+    Case { kernel: "linear", name, portable: spec.runs.portable(), test: Box::new(test) }
 }

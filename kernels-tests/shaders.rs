@@ -114,8 +114,12 @@ fn bindings_are_what_launches_say() {
                 bindings.filter(|binding| binding.access == access).map(|binding| binding.name.as_str()).collect()
             };
             let mut reads: BTreeSet<&str> = kernel.reads.iter().copied().collect();
-            if variant.recipe.slots.contains(&("bias", "bias/row")) {
-                reads.insert("bias");
+            for (slot, name) in [
+                (("bias", "bias/row"), "bias"),
+                (("input", "input/rms_norm"), "norm"),
+                (("output", "output/residual"), "residual"),
+            ] {
+                reads.extend(variant.recipe.slots.contains(&slot).then_some(name));
             }
             assert_eq!(bound(Access::Uniform), BTreeSet::from(["params"]), "{variant}");
             assert_eq!(bound(Access::Read), reads, "{variant}");

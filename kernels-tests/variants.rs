@@ -1,6 +1,8 @@
 //! Every variant that some launch chooses, gathered by asking the launches themselves over a grid of shapes.
 
+use quernel::engine::EngineOptions;
 use quernel::kernels::activation::{self, Act};
+use quernel::kernels::linear::{Form, Output};
 use quernel::kernels::rope::Pairing;
 use quernel::kernels::{Launch, Params, Policy, Rung};
 use quernel::kernels::{add, argmax, attention, embed, gated, kv_write, layer_norm, linear, rms_norm, rope, scale};
@@ -21,7 +23,7 @@ pub struct Kernel {
 }
 
 const RUNGS: [Rung; 2] = [Rung::Portable, Rung::Subgroup];
-const DTYPES: [DType; 4] = [DType::F32, DType::F16, DType::BF16, DType::U32];
+const DTYPES: [DType; 7] = DType::ALL;
 /// Rows, columns and tokens: the small numbers all, then some around tiles and some large.
 const SIZES: [usize; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 31, 32, 33, 64, 65, 172, 1000, 4096, 100_003];
 
@@ -100,15 +102,41 @@ fn row_kernels() -> Vec<Kernel> {
 
 fn linears() -> Vec<Launch> {
     let mut launches = Vec::new();
-    for (tokens, columns) in shapes() {
-        for (weight, bias) in DTYPES.into_iter().flat_map(|dtype| [(dtype, true), (dtype, false)]) {
-            for (rung, deterministic) in RUNGS.into_iter().flat_map(|rung| [(rung, true), (rung, false)]) {
-                let shape = linear::Shape { tokens, columns, first_row: 8, rows: 64, all_rows: 72 };
-                launches.extend(linear::launch(shape, weight, bias, Policy { rung, deterministic }));
+    for (tokens, columns) in shapes().filter(|(tokens, _)| *tokens <= EngineOptions::MAX_BATCH) {
+        for (weight, form) in DTYPES.into_iter().flat_map(|dtype| forms().map(move |form| (dtype, form))) {
+            for policy in policies() {
+                let shape = linear::Shape {
+                    tokens,
+                    columns,
+                    first_row: 8,
+                    rows: 64,
+                    all_rows: 72,
+                    w_first: 16,
+                    bias_first: 16,
+                };
+                launches.extend(linear::launch(shape, form, weight, policy));
             }
         }
     }
     launches
+}
+
+fn policies() -> impl Iterator<Item = Policy> {
+    let rungs = RUNGS.into_iter().map(|rung| Policy { rung, deterministic: false, processor: false });
+    let processor = Policy { rung: Rung::Portable, deterministic: false, processor: true };
+    rungs.chain([processor]).flat_map(|policy| [policy, Policy { deterministic: true, ..policy }])
+}
+
+fn forms() -> impl Iterator<Item = Form> {
+    let gates = Act::ALL.into_iter().map(Output::Gated);
+    let outputs = [Output::Plain, Output::Residual].into_iter().chain(gates);
+    outputs.flat_map(|output| {
+        [(None, false), (None, true), (Some(1e-5), false), (Some(1e-5), true)].map(|(norm, bias)| Form {
+            norm,
+            bias,
+            output,
+        })
+    })
 }
 
 fn token_kernels() -> Vec<Kernel> {
@@ -141,10 +169,11 @@ fn token_kernels() -> Vec<Kernel> {
         ),
         kernel::<embed::Params>(
             "embed",
-            &["ids", "table"],
+            &["ids", "weight"],
             &["y"],
-            tables()
-                .filter_map(|(columns, dtype)| embed::launch(3, embed::Table { dtype, first: 0, rows: 5, columns })),
+            tables().filter_map(|(columns, dtype)| {
+                embed::launch(3, embed::Table { dtype, first: 0, rows: 5, columns, w_first: 0 })
+            }),
         ),
     ]
 }

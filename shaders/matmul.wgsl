@@ -1,55 +1,31 @@
 // y = W x + bias for many tokens: the linear layer of a prompt.
 // One workgroup a tile of 32 rows of W by 32 tokens; 64 threads, each 4 rows by 4 tokens in registers. Both operands
 // pass through workgroup memory in slices of 32 columns, W unpacked once a slice.
-//!use shared/fold
-//!use shared/keep
-//!slot quant
-//!slot bias
-override TAIL: u32 = 1u; // 0 where the columns fill whole packs
+//!use shared/linear
 const TILE: u32 = 32u;    // rows, and tokens, of a tile
 const SLICE: u32 = 8u;    // quads of columns staged at a time
 const STRIDE: u32 = 9u;   // quads from one staged row to the next: odd, so that rows fall in different banks
 const THREADS: u32 = 64u;
 
-struct Params {
-    tokens: u32,
-    rows: u32,    // of this shard
-    columns: u32,
-    packs: u32,   // of a row of W, padding included
-    x_quads: u32, // of a row of x
-    y_quads: u32, // of a row of y
-    y_first: u32, // the shard's first quad in a row of y
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // (token, column / 4)
-@group(0) @binding(2) var<storage, read> weight: array<Packed>; // (row, column / 4 / QUADS)
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // (token, row / 4)
-
 var<workgroup> w_tile: array<vec4<f32>, TILE * STRIDE>; // (row, column / 4)
 var<workgroup> x_tile: array<vec4<f32>, TILE * STRIDE>; // (token, column / 4)
 
-// fma in a fixed order, so that every rung rounds alike.
-fn add_dot(sum: f32, w: vec4<f32>, v: vec4<f32>) -> f32 {
-    return fma(w.w, v.w, fma(w.z, v.z, fma(w.y, v.y, fma(w.x, v.x, sum))));
-}
-
 fn stage(thread: u32, first_row: u32, first_token: u32, slice: u32) {
-    const PACKS: u32 = SLICE / QUADS;
+    const PACKS: u32 = SLICE / PACK_QUADS;
     for (var i = thread; i < TILE * PACKS; i += THREADS) {
         let row = min(first_row + i / PACKS, params.rows - 1u);
-        let pack = slice / QUADS + i % PACKS;
+        let pack = slice / PACK_QUADS + i % PACKS;
         // A row's packs may end within the slice: zeros stand for what is not there.
         var packed = Packed();
         if (pack < params.packs) {
-            packed = weight[row * params.packs + pack];
+            packed = fetch((params.w_first + row) * params.row_words, pack, params.packs);
         }
-        for (var quad = 0u; quad < QUADS; quad++) {
-            var w = unpack(packed, quad);
+        for (var quad = 0u; quad < PACK_QUADS; quad++) {
+            var w = weights(packed, quad);
             if (TAIL == 1u) {
-                w = keep(w, 4u * (pack * QUADS + quad), params.columns);
+                w = keep(w, 4u * (pack * PACK_QUADS + quad), params.columns);
             }
-            w_tile[(i / PACKS) * STRIDE + (i % PACKS) * QUADS + quad] = w;
+            w_tile[(i / PACKS) * STRIDE + (i % PACKS) * PACK_QUADS + quad] = w;
         }
     }
     for (var i = thread; i < TILE * SLICE; i += THREADS) {
@@ -102,7 +78,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         for (var t = 0u; t < 4u; t++) {
             let token = first_token + my_token + t;
             if (token < params.tokens) {
-                y[token * params.y_quads + quad] = sums[t] + bias_quad(quad);
+                y[token * params.y_quads + quad] = sums[t] + bias_quad(params.bias_first + quad);
             }
         }
     }

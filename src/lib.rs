@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0 | [`error`] | what can go wrong, and who can act on it |
 //! | 1 | [`tensor`], `files` | shapes, storage, and what a GPU can do, as plain data · files that anyone may have made |
-//! | 2 | [`shader`], [`text`] | WGSL as text · characters and token ids |
+//! | 2 | [`quant`], [`shader`], [`text`] | numbers as bytes · WGSL as text · characters and token ids |
 //! | 3 | [`checkpoint`], [`kernels`] | model files · what each kernel means and how it is chosen |
 //! | 4 | [`graph`], [`gpu`] | operations, their shapes, and plans as data · the only `wgpu` in the house |
 //! | 5 | [`runtime`], [`model`] | plans made resident, the reference executor · architectures as graphs |
@@ -22,6 +22,7 @@ pub mod gpu;
 pub mod graph;
 pub mod kernels;
 pub mod model;
+pub mod quant;
 pub mod runtime;
 pub mod shader;
 pub mod tensor;

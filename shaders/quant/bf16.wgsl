@@ -1,10 +1,23 @@
-// Weights as the upper halves of single precision: 8 in 16 bytes.
+// Weights as the upper halves of single precision: 8 in 16 bytes. Otherwise as quant/f32.wgsl.
+const PACK_QUADS: u32 = 2u;
 alias Packed = vec4<u32>;
-const QUADS: u32 = 2u; // quads of four weights in one Packed
+alias Ready = array<vec4<f32>, 2>;
 
-fn unpack(packed: Packed, quad: u32) -> vec4<f32> {
+fn fetch(row: u32, pack: u32, packs: u32) -> Packed {
+    return weight[row + pack];
+}
+
+fn weights(packed: Packed, quad: u32) -> vec4<f32> {
     let words = select(packed.xy, packed.zw, quad == 1u);
     let low = bitcast<vec2<f32>>(words << vec2<u32>(16u));
     let high = bitcast<vec2<f32>>(words & vec2<u32>(0xffff0000u));
     return vec4<f32>(low.x, high.x, low.y, high.y);
+}
+
+fn ready(x: array<vec4<f32>, PACK_QUADS>) -> Ready {
+    return x;
+}
+
+fn dot_pack(packed: Packed, x: Ready, sum: f32) -> f32 {
+    return add_dot(add_dot(sum, weights(packed, 0u), x[0]), weights(packed, 1u), x[1]);
 }

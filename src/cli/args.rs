@@ -20,9 +20,9 @@ pub struct ModelArguments {
     /// Most tokens of a prompt that are computed at once
     #[arg(short, long, value_name = "N", default_value_t = EngineOptions::default().batch)]
     pub batch_size: usize,
-    /// Store matrices on the GPU as f32, f16 or bf16 [default: as in the checkpoint]
-    #[arg(long, value_parser = dtype())]
-    pub dtype: Option<DType>,
+    /// Store matrices on the GPU in this format [default: as in the checkpoint]
+    #[arg(long, alias = "dtype", value_name = "FORMAT", value_parser = weights())]
+    pub weights: Option<DType>,
     /// Give bitwise the same numbers alone, in a batch, and however the prompt is cut up
     #[arg(long)]
     pub deterministic: bool,
@@ -41,7 +41,7 @@ impl ModelArguments {
             context: self.ctx_size.map(|context| if context == 0 { trained } else { context }),
             batch: self.batch_size,
             deterministic: self.deterministic,
-            dtype: self.dtype,
+            dtype: self.weights,
             check: self.check,
             ..EngineOptions::default()
         }
@@ -49,8 +49,8 @@ impl ModelArguments {
 }
 
 /// A weight format by its name.
-pub fn dtype() -> impl TypedValueParser<Value = DType> {
-    PossibleValuesParser::new(["f32", "f16", "bf16"]).try_map(|name| name.parse::<DType>())
+pub fn weights() -> impl TypedValueParser<Value = DType> {
+    PossibleValuesParser::new(DType::WEIGHTS.map(DType::name)).try_map(|name| name.parse::<DType>())
 }
 
 /// How the next token is chosen.

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub const EXAMPLES: &str = "\
 Examples:
   quernel logits -m ./Llama-3.2-1B --tokens 128000,9906,1917 -o logits.safetensors
-  quernel logits -m ./Llama-3.2-1B -p \"Hello world\" --dtype f16 -o logits.safetensors
+  quernel logits -m ./Llama-3.2-1B -p \"Hello world\" --weights f16 -o logits.safetensors
 
 The file has one tensor, \"logits\": f32, (tokens, vocabulary).";
 

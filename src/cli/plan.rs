@@ -1,6 +1,6 @@
 //! `quernel plan`: what a step does, without doing it.
 
-use super::args::dtype;
+use super::args::weights;
 use super::open;
 use clap::Args;
 use pollster::block_on;
@@ -42,9 +42,9 @@ pub struct Arguments {
     /// Plan for WebGPU's default limits and no optional feature
     #[arg(long, conflicts_with = "adapter")]
     baseline: bool,
-    /// Store matrices on the GPU as f32, f16 or bf16 [default: as in the checkpoint]
-    #[arg(long, value_parser = dtype())]
-    dtype: Option<DType>,
+    /// Store matrices on the GPU in this format [default: as in the checkpoint]
+    #[arg(long, alias = "dtype", value_name = "FORMAT", value_parser = weights())]
+    weights: Option<DType>,
     /// Use only kernels whose numbers do not depend on what else is in the step
     #[arg(long)]
     deterministic: bool,
@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let pages = context.div_ceil(PAGE_TOKENS);
     let shape = StepShape { tokens: arguments.tokens, outputs: 1, sequences: 1, table_pitch: pages };
-    let graph = model.graph(shape, context, Outputs::Argmax, &checkpoint, arguments.dtype)?;
+    let graph = model.graph(shape, context, Outputs::Argmax, &checkpoint, arguments.weights)?;
     let plan = Plan::new(graph, &caps, Policy::new(&caps, arguments.deterministic))?;
     let mut out = std::io::stdout().lock();
     if arguments.dot {

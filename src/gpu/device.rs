@@ -83,7 +83,9 @@ impl Gpu {
         let opened = adapter.request_device(&descriptor).await;
         let (device, queue) =
             opened.map_err(|error| Error::Unsupported { adapter: info.name.clone(), reason: error.to_string() })?;
-        Ok(Self::assemble(info, caps(&device, &adapter), device, queue))
+        let mut granted = caps(&device, &adapter);
+        granted.processor &= ceiling.is_none_or(|ceiling| ceiling.processor);
+        Ok(Self::assemble(info, granted, device, queue))
     }
 
     /// Takes a device that a program opened for itself, so that both work on the same one.

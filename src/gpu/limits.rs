@@ -70,6 +70,7 @@ pub(super) fn caps(device: &wgpu::Device, adapter: &wgpu::Adapter) -> Caps {
     Caps {
         f16: features.contains(wgpu::Features::SHADER_F16),
         subgroup: subgroup(features, &info),
+        processor: info.device_type == wgpu::DeviceType::Cpu,
         adapter: info.name,
         matrices: matrices.iter().map(matrix).collect(),
         max_binding: limits.max_storage_buffer_binding_size,

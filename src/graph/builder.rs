@@ -2,6 +2,7 @@
 
 use super::{Cache, Graph, Node, Op, StepInput, StepShape, Tensors, Value};
 use crate::kernels::activation::Act;
+use crate::kernels::linear::Form;
 use crate::kernels::{attention, rope};
 use crate::tensor::{DType, Fact, PITCH, Shape};
 use crate::{Error, Result};
@@ -187,8 +188,9 @@ impl<'a> Builder<'a> {
         if let Some(bias) = bias {
             self.same("linear", &Shape::from([rows]), bias, at)?;
         }
+        let form = Form { bias: bias.is_some(), ..Form::PLAIN };
         let inputs = [Some(x), Some(weight), bias].into_iter().flatten().collect();
-        Ok(self.push(Op::Linear, inputs, Fact::new(DType::F32, [tokens, rows]), at))
+        Ok(self.push(Op::Linear(form), inputs, Fact::new(DType::F32, [tokens, rows]), at))
     }
 
     /// Puts keys and values, (tokens, kv_heads · head_dim), into the cache of `layer`.

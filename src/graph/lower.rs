@@ -1,10 +1,12 @@
 //! From what a node means to the dispatches that compute it.
 
 use super::plan::{Buffer, Dispatch, Place, Plan};
-use super::{Node, Op, StepInput, Value};
+use super::{Linear, Node, Op, Shard, StepInput, Value};
+use crate::kernels::linear::Form;
 use crate::kernels::{self, Launch, Policy, embed, linear};
 use crate::tensor::Fact;
 use crate::{Error, Result};
+use std::ops::Range;
 
 /// The dispatches of every node, in order.
 pub(super) fn lower(plan: &Plan, policy: Policy) -> Result<Vec<Dispatch>> {
@@ -40,7 +42,7 @@ impl Lowering<'_> {
             Op::Rope(heads) => {
                 self.simple(index, node, kernels::rope::launch(rows, *heads), &["x", "positions", "table"])
             }
-            Op::Linear => self.linear(index, node),
+            Op::Linear(form) => self.linear(index, node, *form),
             Op::KvWrite { layer } => self.kv_write(index, node, *layer),
             Op::Attention { layer, heads } => {
                 let pitch = self.plan.step.table_pitch;
@@ -95,49 +97,66 @@ impl Lowering<'_> {
         let fact = self.fact(node, table)?.clone();
         let ids = self.whole(node, ids)?;
         let y = self.whole(node, Value(index))?;
-        for (first, rows, buffer) in self.shards(node, table)? {
-            let table = embed::Table { dtype: fact.dtype, first, rows, columns: fact.shape.columns() };
-            let launch = embed::launch(count, table).ok_or_else(|| no_codec(node, &fact))?;
-            let bindings = vec![("ids", ids), ("table", buffer), ("y", y)];
+        for Part { rows, w_first, buffer } in self.parts(node, table)? {
+            let (first, rows, columns) = (rows.start, rows.len(), fact.shape.columns());
+            let table = embed::Table { dtype: fact.dtype, first, rows, columns, w_first };
+            let launch = embed::launch(count, table).ok_or_else(|| no_kernel(node, &fact))?;
+            let bindings = vec![("ids", ids), ("weight", buffer), ("y", y)];
             self.dispatches.push(Dispatch { node: index, launch, bindings });
         }
         Ok(())
     }
 
-    fn linear(&mut self, index: usize, node: &Node) -> Result<()> {
-        let (x, weight) = (node.inputs[0], node.inputs[1]);
-        let fact = self.fact(node, weight)?.clone();
-        let tokens = self.fact(node, x)?.shape.rows();
-        let bias = node.inputs.get(2).map(|&bias| self.whole(node, bias)).transpose()?;
-        let (x, y) = (self.whole(node, x)?, self.whole(node, Value(index))?);
-        let (all_rows, columns) = (fact.shape.rows(), fact.shape.columns());
-        for (first_row, rows, buffer) in self.shards(node, weight)? {
-            let shape = linear::Shape { tokens, columns, first_row, rows, all_rows };
-            let launch = linear::launch(shape, fact.dtype, bias.is_some(), self.policy);
-            let launch = launch.ok_or_else(|| no_codec(node, &fact))?;
-            let bindings = [("x", x), ("weight", buffer), ("y", y)].into_iter().chain(bias.map(|bias| ("bias", bias)));
-            self.dispatches.push(Dispatch { node: index, launch, bindings: bindings.collect() });
+    fn linear(&mut self, index: usize, node: &Node, form: Form) -> Result<()> {
+        let linear = Linear::of(form, &node.inputs).ok_or_else(|| refuse(node, "too few inputs".to_owned()))?;
+        let fact = self.fact(node, linear.weights[0])?.clone();
+        let tokens = self.fact(node, linear.x)?.shape.rows();
+        let mut common = vec![("x", self.whole(node, linear.x)?), ("y", self.whole(node, Value(index))?)];
+        let mut bias_first = 0;
+        if let Some(&bias) = linear.biases.first() {
+            let part = self.parts(node, bias)?.swap_remove(0);
+            common.push(("bias", part.buffer));
+            bias_first = part.w_first;
+        }
+        for (name, value) in [("norm", linear.norm), ("residual", linear.residual)] {
+            common.extend(value.map(|value| self.whole(node, value).map(|buffer| (name, buffer))).transpose()?);
+        }
+        let all_rows = self.fact(node, Value(index))?.shape.columns();
+        for Part { rows, w_first, buffer } in self.parts(node, linear.weights[0])? {
+            let (first_row, columns) = (rows.start, fact.shape.columns());
+            let shape = linear::Shape { tokens, columns, first_row, rows: rows.len(), all_rows, w_first, bias_first };
+            let launch = linear::launch(shape, form, fact.dtype, self.policy);
+            let launch = launch.ok_or_else(|| no_kernel(node, &fact))?;
+            let bindings = common.iter().copied().chain([("weight", buffer)]).collect();
+            self.dispatches.push(Dispatch { node: index, launch, bindings });
         }
         Ok(())
     }
 
-    /// First row, rows and buffer of each shard; a value in a slot is one.
-    fn shards(&self, node: &Node, value: Value) -> Result<Vec<(usize, usize, Buffer)>> {
-        if let Place::Weight(weight) = self.plan.places[value.node()] {
-            let shards = self.plan.weights[weight].shards.iter().enumerate();
-            return Ok(shards.map(|(shard, rows)| (rows.start, rows.len(), Buffer::Shard { weight, shard })).collect());
-        }
-        Ok(vec![(0, self.fact(node, value)?.shape.rows(), self.whole(node, value)?)])
+    /// The shards of a weight; a value in a slot is one. A vector's first row is its first element.
+    fn parts(&self, node: &Node, value: Value) -> Result<Vec<Part>> {
+        let fact = self.fact(node, value)?;
+        let Place::Weight(weight) = self.plan.places[value.node()] else {
+            return Ok(vec![Part { rows: 0..fact.shape.rows(), w_first: 0, buffer: self.whole(node, value)? }]);
+        };
+        let pitch = if fact.shape.axes().len() < 2 { fact.dtype.row_bytes(1) } else { fact.row_bytes() } as u64;
+        let shards = self.plan.weights[weight].shards.iter();
+        let part = |shard: &Shard| Part {
+            rows: shard.rows.clone(),
+            w_first: (shard.offset / pitch) as usize,
+            buffer: Buffer::Weights(shard.buffer),
+        };
+        Ok(shards.map(part).collect())
     }
 
-    /// The one buffer of a value.
+    /// The one buffer of a value, which begins where the buffer does.
     fn whole(&self, node: &Node, value: Value) -> Result<Buffer> {
-        match self.plan.places[value.node()] {
-            Place::Weight(weight) if self.plan.weights[weight].shards.len() == 1 => {
-                Ok(Buffer::Shard { weight, shard: 0 })
-            }
-            _ => self.plan.slot(value).ok_or_else(|| refuse(node, "an input has no buffer of its own".to_owned())),
-        }
+        let weight = match self.plan.places[value.node()] {
+            Place::Weight(weight) => self.plan.weights[weight].whole().filter(|shard| shard.offset == 0),
+            _ => None,
+        };
+        let buffer = weight.map(|shard| Buffer::Weights(shard.buffer)).or_else(|| self.plan.slot(value));
+        buffer.ok_or_else(|| refuse(node, "an input has no buffer of its own".to_owned()))
     }
 
     fn fact(&self, node: &Node, value: Value) -> Result<&Fact> {
@@ -150,8 +169,15 @@ impl Lowering<'_> {
     }
 }
 
-fn no_codec(node: &Node, fact: &Fact) -> Error {
-    refuse(node, format!("no kernel reads a {fact} weight"))
+/// Rows of a weight, the first of them in its buffer, and that.
+struct Part {
+    rows: Range<usize>,
+    w_first: usize,
+    buffer: Buffer,
+}
+
+fn no_kernel(node: &Node, fact: &Fact) -> Error {
+    refuse(node, format!("no kernel computes {:?} with a {fact} weight", node.op))
 }
 
 fn refuse(node: &Node, reason: String) -> Error {

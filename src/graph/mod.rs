@@ -7,17 +7,20 @@
 
 mod builder;
 mod dot;
+mod fuse;
 mod lower;
 mod memory;
 mod op;
 mod plan;
+mod stack;
 mod step;
 mod tensors;
 mod weights;
 
 pub use builder::Builder;
 pub use memory::{Lifetime, Memory, assign};
-pub use op::{Cache, Graph, Node, Op, Value, Weight};
-pub use plan::{Buffer, Dispatch, Place, Plan, WeightUse};
+pub use op::{Cache, Graph, Linear, Node, Op, Value, Weight};
+pub use plan::{Buffer, Dispatch, Place, Plan};
+pub use stack::{Shard, WeightBuffer, WeightUse};
 pub use step::{StepInput, StepLayout, StepShape};
 pub use tensors::{Source, Tensors};

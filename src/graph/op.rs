@@ -2,6 +2,7 @@
 
 use super::{Source, StepInput, StepShape};
 use crate::kernels::activation::Act;
+use crate::kernels::linear::{Form, Output};
 use crate::kernels::{attention, rope};
 use crate::tensor::Fact;
 use std::panic::Location;
@@ -38,8 +39,9 @@ pub enum Op {
     },
     /// Rotary position embedding: (x, positions, table).
     Rope(rope::Heads),
-    /// Product with a weight: (x, weight) or (x, weight, bias).
-    Linear,
+    /// Product with weights, and what surrounds it: (x, weights, then as the form has them the norm's weight, a bias for
+    /// each weight, the residual). [`Linear`] tells them apart.
+    Linear(Form),
     /// Keys and values into a layer's cache: (k, v, kv_rows).
     KvWrite {
         /// The layer.
@@ -74,7 +76,7 @@ impl Op {
             Self::RmsNorm { .. } => "rms_norm",
             Self::LayerNorm { .. } => "layer_norm",
             Self::Rope(_) => "rope",
-            Self::Linear => "linear",
+            Self::Linear(_) => "linear",
             Self::KvWrite { .. } => "kv_write",
             Self::Attention { .. } => "attention",
             Self::Gated(_) => "gated",
@@ -83,6 +85,40 @@ impl Op {
             Self::Scale(_) => "scale",
             Self::Argmax => "argmax",
         }
+    }
+}
+
+/// The inputs of an [`Op::Linear`], told apart.
+#[derive(Debug, Clone, Copy)]
+pub struct Linear<'a> {
+    /// What is multiplied.
+    pub x: Value,
+    /// The weights, which lie one after the other.
+    pub weights: &'a [Value],
+    /// The norm's weight.
+    pub norm: Option<Value>,
+    /// A bias for each weight, or none.
+    pub biases: &'a [Value],
+    /// What the products are added to.
+    pub residual: Option<Value>,
+}
+
+impl<'a> Linear<'a> {
+    /// The inputs of a node whose operation has `form`; `None` where they are too few.
+    pub fn of(form: Form, inputs: &'a [Value]) -> Option<Self> {
+        let (&x, rest) = inputs.split_first()?;
+        let (weights, rest) = rest.split_at_checked(form.weights())?;
+        let (norm, rest) = rest.split_at_checked(usize::from(form.norm.is_some()))?;
+        let (biases, rest) = rest.split_at_checked(if form.bias { form.weights() } else { 0 })?;
+        let residual = if form.output == Output::Residual { Some(*rest.first()?) } else { None };
+        Some(Self { x, weights, norm: norm.first().copied(), biases, residual })
+    }
+
+    /// The inputs in the node's order.
+    pub(super) fn inputs(&self) -> Vec<Value> {
+        let (norm, residual) = (self.norm.into_iter(), self.residual.into_iter());
+        let (weights, biases) = (self.weights.iter().copied(), self.biases.iter().copied());
+        std::iter::once(self.x).chain(weights).chain(norm).chain(biases).chain(residual).collect()
     }
 }
 

@@ -1,14 +1,14 @@
 //! A graph made into dispatches on buffers: data, to be printed, compared, and made resident by the runtime.
 
+use super::fuse::fuse;
 use super::lower::lower;
 use super::memory::{Lifetime, assign};
-use super::{Cache, Graph, Op, StepInput, StepShape, Value, Weight};
-use crate::kernels::linear::SHARD_ROWS;
+use super::stack::{WeightBuffer, WeightUse, stack};
+use super::{Cache, Graph, Op, StepInput, StepShape, Value};
 use crate::kernels::{Launch, PAGE_TOKENS, Policy};
 use crate::tensor::{Caps, Fact};
 use crate::{Error, Result};
 use std::fmt;
-use std::ops::Range;
 
 /// Where a value's numbers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,13 +33,8 @@ pub enum Buffer {
         /// The value's bytes.
         bytes: u64,
     },
-    /// One shard of a weight.
-    Shard {
-        /// The weight.
-        weight: usize,
-        /// The shard.
-        shard: usize,
-    },
+    /// One of [`Plan::weight_buffers`].
+    Weights(usize),
     /// One list of the step's inputs.
     Step(StepInput),
     /// A layer's keys.
@@ -59,15 +54,6 @@ pub struct Dispatch {
     pub bindings: Vec<(&'static str, Buffer)>,
 }
 
-/// A weight with its division into shards that fit a binding.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WeightUse {
-    /// The weight.
-    pub weight: Weight,
-    /// The rows of each shard.
-    pub shards: Vec<Range<usize>>,
-}
-
 /// Everything a step does.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -81,6 +67,8 @@ pub struct Plan {
     pub slots: Vec<u64>,
     /// The weights.
     pub weights: Vec<WeightUse>,
+    /// The buffers that hold them.
+    pub weight_buffers: Vec<WeightBuffer>,
     /// What to dispatch, in order.
     pub dispatches: Vec<Dispatch>,
 }
@@ -91,9 +79,12 @@ impl Plan {
     /// # Errors
     /// [`Error::DoesNotFit`] where a value or a single row of a weight exceeds what can be bound.
     pub fn new(graph: Graph, caps: &Caps, policy: Policy) -> Result<Self> {
-        let weights = graph.weights.iter().map(|weight| shard(weight, caps)).collect::<Result<Vec<_>>>()?;
+        // Before anything is fused: every step's plan must find the weights in the same buffers.
+        let (weights, weight_buffers) = stack(&graph, caps)?;
+        let graph = fuse(graph, &weights, policy);
         let (places, slots) = place(&graph, caps)?;
-        let mut plan = Self { step: graph.step, graph, places, slots, weights, dispatches: Vec::new() };
+        let dispatches = Vec::new();
+        let mut plan = Self { step: graph.step, graph, places, slots, weights, weight_buffers, dispatches };
         plan.dispatches = lower(&plan, policy)?;
         for dispatch in &plan.dispatches {
             let widest = dispatch.launch.grid.iter().copied().max().unwrap_or(0);
@@ -143,29 +134,6 @@ impl Cache {
     pub fn bytes(&self, pages: usize) -> u64 {
         4 * (pages * PAGE_TOKENS) as u64 * (self.kv_heads * self.head_dim) as u64
     }
-}
-
-/// Divides a weight's rows so that every shard fits a binding and a buffer.
-fn shard(weight: &Weight, caps: &Caps) -> Result<WeightUse> {
-    let fact = &weight.fact;
-    let limit = caps.max_binding.min(caps.max_buffer);
-    let rows = fact.shape.rows();
-    if fact.resident_bytes() <= limit {
-        return Ok(WeightUse { weight: weight.clone(), shards: std::iter::once(0..rows).collect() });
-    }
-    let per_shard = (limit / fact.row_bytes() as u64) as usize / SHARD_ROWS * SHARD_ROWS;
-    // Angles and vectors are bound whole.
-    if per_shard == 0 || fact.shape.axes().len() < 2 || matches!(weight.source, super::Source::Angles { .. }) {
-        return Err(Error::DoesNotFit {
-            what: format!("the weight {:?}", weight.name),
-            need: fact.resident_bytes(),
-            have: limit,
-            limit_name: format!("the largest binding of {:?}", caps.adapter),
-            way_out: "; a shorter context (-c) may help".to_owned(),
-        });
-    }
-    let shards = (0..rows).step_by(per_shard).map(|first| first..rows.min(first + per_shard)).collect();
-    Ok(WeightUse { weight: weight.clone(), shards })
 }
 
 /// Where each node's value goes, and the slots' sizes.
@@ -225,10 +193,10 @@ impl fmt::Display for Plan {
             let variant = &dispatch.launch.variant;
             writeln!(f, "{:>4}  {:<11} {yields:<16} {place:<8} {grid:<11} {variant}", dispatch.node, node.op.name())?;
         }
-        let shards: usize = self.weights.iter().map(|used| used.shards.len()).sum();
         writeln!(f)?;
         writeln!(f, "dispatches  {}", self.dispatches.len())?;
-        writeln!(f, "weights     {} in {shards} buffers, {} bytes", self.weights.len(), self.weight_bytes())?;
+        let (weights, buffers) = (self.weights.len(), self.weight_buffers.len());
+        writeln!(f, "weights     {weights} in {buffers} buffers, {} bytes", self.weight_bytes())?;
         writeln!(f, "slots       {} of {:?} bytes, {} in all", self.slots.len(), self.slots, self.slot_bytes())
     }
 }

@@ -2,10 +2,18 @@
 
 use super::{Builder, Op, Source, Value, Weight};
 use crate::kernels::rope;
-use crate::tensor::{DType, Fact, Shape};
+use crate::tensor::{DType, Fact, GROUP, Shape};
 use crate::{Error, Result};
 use std::ops::Range;
 use std::panic::Location;
+
+/// What a matrix is for, and how it lies in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Inner,
+    Table,
+    Transposed,
+}
 
 impl Builder<'_> {
     /// The matrix `name` of `shape`: (rows, columns).
@@ -14,7 +22,17 @@ impl Builder<'_> {
     /// Where there is no such tensor, or its shape is another.
     #[track_caller]
     pub fn weight(&mut self, name: &str, shape: [usize; 2]) -> Result<Value> {
-        self.rows(name, 0..shape[0], shape, false, Location::caller())
+        self.rows(name, 0..shape[0], shape, Kept::Inner, Location::caller())
+    }
+
+    /// The matrix `name` of `shape`, (tokens of the vocabulary or positions, columns), as an embedding or an output head:
+    /// every token passes it, so it is kept finer than the matrices between.
+    ///
+    /// # Errors
+    /// As [`weight`](Self::weight).
+    #[track_caller]
+    pub fn table(&mut self, name: &str, shape: [usize; 2]) -> Result<Value> {
+        self.rows(name, 0..shape[0], shape, Kept::Table, Location::caller())
     }
 
     /// Rows of the matrix `name`, which has `shape` as a whole: one of several weights that were stored as one.
@@ -23,7 +41,7 @@ impl Builder<'_> {
     /// As [`weight`](Self::weight).
     #[track_caller]
     pub fn weight_rows(&mut self, name: &str, rows: Range<usize>, shape: [usize; 2]) -> Result<Value> {
-        self.rows(name, rows, shape, false, Location::caller())
+        self.rows(name, rows, shape, Kept::Inner, Location::caller())
     }
 
     /// Rows of a matrix that is stored transposed: the tensor `name` is (columns, rows) where `shape` is (rows, columns).
@@ -32,7 +50,7 @@ impl Builder<'_> {
     /// As [`weight`](Self::weight).
     #[track_caller]
     pub fn weight_transposed(&mut self, name: &str, rows: Range<usize>, shape: [usize; 2]) -> Result<Value> {
-        self.rows(name, rows, shape, true, Location::caller())
+        self.rows(name, rows, shape, Kept::Transposed, Location::caller())
     }
 
     fn rows(
@@ -40,14 +58,27 @@ impl Builder<'_> {
         name: &str,
         rows: Range<usize>,
         shape: [usize; 2],
-        transposed: bool,
+        kept: Kept,
         at: &'static Location<'static>,
     ) -> Result<Value> {
+        let transposed = kept == Kept::Transposed;
         let stored = if transposed { [shape[1], shape[0]] } else { shape };
         let found = self.expect(name, Shape::from(stored))?;
         let key = if rows == (0..shape[0]) { name.to_owned() } else { format!("{name}[{}..{}]", rows.start, rows.end) };
-        let fact = Fact::new(self.width.unwrap_or(found.dtype), [rows.len(), shape[1]]);
+        let fact = Fact::new(self.storage(found.dtype, kept, shape[1]), [rows.len(), shape[1]]);
         Ok(self.add_weight(key, Source::Tensor { name: name.to_owned(), rows, transposed }, fact, at))
+    }
+
+    /// How a matrix is stored on the GPU: as asked for, where rows are whole numbers of groups. What is in groups already
+    /// stays as it is.
+    fn storage(&self, found: DType, kept: Kept, columns: usize) -> DType {
+        let Some(wanted) = self.width.filter(|_| !found.is_grouped()) else { return found };
+        match wanted {
+            _ if !wanted.is_grouped() => wanted,
+            _ if !columns.is_multiple_of(GROUP) => DType::F16,
+            _ if kept == Kept::Table => DType::Q8,
+            _ => wanted,
+        }
     }
 
     /// The vector `name` of `len` elements: a bias, or a norm's weight.

@@ -1,10 +1,11 @@
-//! `embed`: y\[i\] = table\[ids\[i\]\]: one row of a table for each id.
+//! `embed`: y\[i\] = W\[ids\[i\]\]: one row of a table for each id.
 //!
 //! Token embeddings, learned positions, and the choice of the rows that go on to the output head are all this.
 
+use super::linear::pack;
 use super::policy::quant;
 use super::{Launch, WORKGROUP, grid, launch as make, params, quads};
-use crate::tensor::DType;
+use crate::tensor::{DType, pitch};
 
 params! {
     /// The shader's `Params`.
@@ -17,6 +18,12 @@ params! {
         first: u32,
         /// The shard's rows.
         rows: u32,
+        /// Packs of a row of W, padding included.
+        packs: u32,
+        /// 16 bytes from one row of W to the next.
+        row_words: u32,
+        /// W's first row in its buffer.
+        w_first: u32,
     }
 }
 
@@ -31,12 +38,22 @@ pub struct Table {
     pub rows: usize,
     /// Elements of a row.
     pub columns: usize,
+    /// The table's first row in the buffer that is bound.
+    pub w_first: usize,
 }
 
-/// Looks `ids` ids up in one shard. Binds `ids`, `table`, `y`. `None` where the table's storage has no codec.
+/// Looks `ids` ids up in one shard. Binds `ids`, `weight`, `y`. `None` where the table's storage has no codec.
 pub fn launch(ids: usize, table: Table) -> Option<Launch> {
     let quads = quads(table.columns);
-    let params = Params { ids: ids as u32, quads, first: table.first as u32, rows: table.rows as u32 };
+    let params = Params {
+        ids: ids as u32,
+        quads,
+        first: table.first as u32,
+        rows: table.rows as u32,
+        packs: (pitch(table.columns) / pack(table.dtype)) as u32,
+        row_words: (table.dtype.row_bytes(pitch(table.columns)) / 16) as u32,
+        w_first: table.w_first as u32,
+    };
     let constants = vec![("WORKGROUP", WORKGROUP)];
     Some(make("embed", "embed", vec![quant(table.dtype)?], constants, params, grid(ids * quads as usize)))
 }

@@ -1,30 +1,50 @@
-//! `linear`: y = W x + bias for each token, W stored row by row in any of the weight formats.
+//! `linear`: y = W x for each token, W stored row by row in any of the weight formats, with what surrounds the product:
+//! a norm before it; a bias, a residual, a gate, or rotation and the cache after it.
 //!
-//! Two shaders: `matvec` reads every weight once for up to eight tokens and splits the columns among threads; `matmul`
-//! tiles rows and tokens for a prompt. They add in different orders, so that where a token's numbers must not depend
-//! on the step's size ([`Policy::deterministic`]), `matvec` serves every size.
+//! Four shaders. `matvec` reads every weight once for up to four tokens and splits the columns among a workgroup's
+//! threads; `matmul` tiles rows and tokens for a prompt. Where a processor runs the shaders ([`Policy::processor`]),
+//! `matvec_rows` and `matmul_rows` take their places: there a thread has rows of its own. They add in different orders,
+//! so that where a token's numbers must not depend on the step's size ([`Policy::deterministic`]), the first of each
+//! pair serves every size.
 
+use super::activation::Act;
 use super::policy::quant;
 use super::{Launch, Policy, WORKGROUP, fold, launch as make, params, quads};
-use crate::tensor::{DType, pitch};
+use crate::tensor::{DType, GROUP, pitch};
 
 params! {
-    /// The `Params` of both shaders.
+    /// The `Params` of all four shaders.
     pub struct Params {
         /// How many tokens.
         tokens: u32,
-        /// Rows of this shard of W.
+        /// Units of eight rows.
+        units: u32,
+        /// Rows of this shard of W; of the gate alone where there is one.
         rows: u32,
         /// Columns of W.
         columns: u32,
         /// Packs of a row of W, padding included.
         packs: u32,
+        /// 16 bytes from one row of W to the next.
+        row_words: u32,
         /// Quads of a row of x.
         x_quads: u32,
         /// Quads of a row of y.
         y_quads: u32,
         /// The shard's first quad in a row of y.
         y_first: u32,
+        /// W's first row in its buffer.
+        w_first: u32,
+        /// The first quad of W's bias in its buffer.
+        bias_first: u32,
+        /// ε of the norm.
+        epsilon: f32,
+        /// Query heads.
+        heads: u32,
+        /// Key heads, and value heads.
+        kv_heads: u32,
+        /// Elements of a head.
+        head_dim: u32,
     }
 }
 
@@ -34,10 +54,51 @@ pub const SHARD_ROWS: usize = crate::tensor::PITCH;
 /// Rows and tokens of a tile of `matmul`.
 const TILE: usize = 32;
 
-/// Most tokens that one workgroup of `matvec` takes.
-const MATVEC_TOKENS: usize = 8;
+/// Most tokens of a step that `matvec` takes.
+pub const MATVEC_TOKENS: usize = 8;
 
-/// The shapes of one dispatch.
+/// Most tokens that one workgroup of `matvec` takes.
+const TOGETHER: usize = 4;
+
+/// Threads of a workgroup of `matvec_rows` and `matmul_rows`: as many as the processors' vectors have lanes.
+const LANES: usize = 8;
+
+/// What surrounds a product.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Form {
+    /// The ε of a root mean square norm of x before it.
+    pub norm: Option<f32>,
+    /// Whether biases are added.
+    pub bias: bool,
+    /// What becomes of the products.
+    pub output: Output,
+}
+
+/// What becomes of the products W x.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Output {
+    /// They are the result.
+    Plain,
+    /// They are added to a residual.
+    Residual,
+    /// W is a gate and as many rows more: act(gate) · up.
+    Gated(Act),
+}
+
+impl Form {
+    /// The product alone.
+    pub const PLAIN: Self = Self { norm: None, bias: false, output: Output::Plain };
+
+    /// Weights that make up W, one after the other.
+    pub const fn weights(&self) -> usize {
+        match self.output {
+            Output::Plain | Output::Residual => 1,
+            Output::Gated(_) => 2,
+        }
+    }
+}
+
+/// The shapes of one dispatch, and where it finds its operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// How many tokens.
@@ -46,37 +107,89 @@ pub struct Shape {
     pub columns: usize,
     /// The shard's first row of W; a multiple of [`SHARD_ROWS`].
     pub first_row: usize,
-    /// The shard's rows.
+    /// The shard's rows; of the gate alone where there is one.
     pub rows: usize,
     /// Rows of all shards: elements of an output row.
     pub all_rows: usize,
+    /// W's first row in the buffer that is bound.
+    pub w_first: usize,
+    /// The bias's first element in the buffer that is bound; a multiple of 4.
+    pub bias_first: usize,
 }
 
-/// Multiplies tokens by one shard of W. Binds `x`, `weight`, `y`, and `bias` (of all rows) where there is one.
-/// `None` where the weight's storage has no codec.
-pub fn launch(shape: Shape, weight: DType, bias: bool, policy: Policy) -> Option<Launch> {
-    let quant = quant(weight)?;
-    let pack = if weight == DType::F32 { 4 } else { 8 };
+/// Multiplies tokens by one shard of W. Binds `x`, `weight`, `y`; `norm`, `bias` (of all rows) and `residual` where the
+/// form has them. `None` where the weight's storage has no codec, or no shader computes this form for so many tokens.
+pub fn launch(shape: Shape, form: Form, weight: DType, policy: Policy) -> Option<Launch> {
+    let quant = quant(weight).filter(|_| !weight.is_grouped() || shape.columns.is_multiple_of(GROUP))?;
+    let per_unit = if form.weights() == 1 { 8 } else { 4 };
+    let units = shape.rows.div_ceil(per_unit);
     let params = Params {
         tokens: shape.tokens as u32,
+        units: units as u32,
         rows: shape.rows as u32,
         columns: shape.columns as u32,
-        packs: (pitch(shape.columns) / pack) as u32,
+        packs: (pitch(shape.columns) / pack(weight)) as u32,
+        row_words: (weight.row_bytes(pitch(shape.columns)) / 16) as u32,
         x_quads: quads(shape.columns),
         y_quads: quads(shape.all_rows),
         y_first: (shape.first_row / 4) as u32,
+        w_first: shape.w_first as u32,
+        bias_first: (shape.bias_first / 4) as u32,
+        epsilon: form.norm.unwrap_or(0.0),
+        heads: 0,
+        kv_heads: 0,
+        head_dim: 0,
     };
-    let tail = u32::from(!shape.columns.is_multiple_of(crate::tensor::PITCH));
-    if shape.tokens > MATVEC_TOKENS && !policy.deterministic {
+    let tail = ("TAIL", u32::from(!shape.columns.is_multiple_of(crate::tensor::PITCH)));
+    let many = shape.tokens > MATVEC_TOKENS && !policy.deterministic;
+    let mut slots = vec![quant, bias_slot(form.bias)];
+    if many && !policy.processor {
         let [x, y, _] = fold(shape.rows.div_ceil(TILE));
         let grid = [x, y, shape.tokens.div_ceil(TILE) as u32];
-        return Some(make("linear", "matmul", vec![quant, bias_slot(bias)], vec![("TAIL", tail)], params, grid));
+        return (form == Form { bias: form.bias, ..Form::PLAIN })
+            .then(|| make("linear", "matmul", slots, vec![tail], params, grid));
     }
-    let tokens = shape.tokens.next_power_of_two().min(MATVEC_TOKENS);
-    let [x, y, _] = fold(shape.rows.div_ceil(4));
-    let grid = [x, y, shape.tokens.div_ceil(tokens) as u32];
-    let constants = vec![("WORKGROUP", WORKGROUP), ("TOKENS", tokens as u32), ("TAIL", tail)];
-    Some(make("linear", "matvec", vec![quant, policy.rung.reduce(), bias_slot(bias)], constants, params, grid))
+    slots.extend([("input", if form.norm.is_some() { "input/rms_norm" } else { "input/plain" })]);
+    slots.extend(form.output.slots());
+    let tokens = |together: usize| shape.tokens.next_power_of_two().min(together);
+    let grid = |workgroups: usize, together: usize| {
+        let [x, y, _] = fold(workgroups);
+        [x, y, shape.tokens.div_ceil(together) as u32]
+    };
+    if policy.processor {
+        let lanes = ("WORKGROUP", LANES as u32);
+        let workgroups = units.div_ceil(LANES);
+        if shape.tokens == 1 || policy.deterministic {
+            return Some(make("linear", "matvec_rows", slots, vec![lanes, tail], params, grid(workgroups, 1)));
+        }
+        let together = tokens(TOGETHER);
+        let constants = vec![lanes, ("TOKENS", together as u32), tail];
+        return Some(make("linear", "matmul_rows", slots, constants, params, grid(workgroups, together)));
+    }
+    slots.push(policy.rung.reduce());
+    let together = tokens(TOGETHER);
+    let constants = vec![("WORKGROUP", WORKGROUP), ("TOKENS", together as u32), tail];
+    Some(make("linear", "matvec", slots, constants, params, grid(units, together)))
+}
+
+impl Output {
+    /// The files that fill the slots of the output.
+    fn slots(self) -> Vec<(&'static str, &'static str)> {
+        match self {
+            Self::Plain => vec![("output", "output/plain")],
+            Self::Residual => vec![("output", "output/residual")],
+            Self::Gated(act) => vec![("output", "output/gated"), act.slot()],
+        }
+    }
+}
+
+/// Columns that the shaders read of a row at a time.
+pub(super) const fn pack(weight: DType) -> usize {
+    match weight {
+        DType::F32 | DType::U32 => 4,
+        DType::F16 | DType::BF16 => 8,
+        DType::Q8 | DType::Q4 | DType::Q4A => GROUP,
+    }
 }
 
 /// The file that fills the slot `bias`.
@@ -84,7 +197,7 @@ pub(super) fn bias_slot(bias: bool) -> (&'static str, &'static str) {
     ("bias", if bias { "bias/row" } else { "bias/none" })
 }
 
-/// The definition.
+/// The definition of the product with its bias; what surrounds it is defined by the kernels that it stands for.
 pub fn reference(x: &[f64], weight: &[f64], bias: Option<&[f64]>, columns: usize) -> Vec<f64> {
     let rows = weight.chunks(columns.max(1));
     x.chunks(columns.max(1))

@@ -35,6 +35,8 @@ pub struct Policy {
     pub rung: Rung,
     /// Use only variants that give a token the same numbers, bit for bit, whatever else is in the step.
     pub deterministic: bool,
+    /// A processor runs the shaders: a thread is dear, and a barrier dearer still.
+    pub processor: bool,
 }
 
 impl Policy {
@@ -47,7 +49,8 @@ impl Policy {
             Some((smallest, largest)) => smallest == largest || !deterministic,
             None => false,
         };
-        Self { rung: if subgroup { Rung::Subgroup } else { Rung::Portable }, deterministic }
+        let rung = if subgroup { Rung::Subgroup } else { Rung::Portable };
+        Self { rung, deterministic, processor: caps.processor }
     }
 }
 
@@ -57,6 +60,9 @@ pub(super) fn quant(dtype: DType) -> Option<(&'static str, &'static str)> {
         DType::F32 => Some(("quant", "quant/f32")),
         DType::F16 => Some(("quant", "quant/f16")),
         DType::BF16 => Some(("quant", "quant/bf16")),
+        DType::Q8 => Some(("quant", "quant/q8")),
+        DType::Q4 => Some(("quant", "quant/q4")),
+        DType::Q4A => Some(("quant", "quant/q4a")),
         DType::U32 => None,
     }
 }

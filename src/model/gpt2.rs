@@ -12,7 +12,7 @@
 //! ```
 
 use super::Architecture;
-use super::parts::{layer_norm, linear};
+use super::parts::{head, layer_norm};
 use super::settings::{self, Heads};
 use crate::Result;
 use crate::checkpoint::Config;
@@ -74,8 +74,8 @@ impl Architecture for Gpt2 {
     }
 
     fn logits(&self, g: &mut Builder<'_>, _context: usize) -> Result<Value> {
-        let wte = g.weight(&format!("{}wte.weight", self.prefix), [self.vocab, self.hidden])?;
-        let wpe = g.weight(&format!("{}wpe.weight", self.prefix), [self.context, self.hidden])?;
+        let wte = g.table(&format!("{}wte.weight", self.prefix), [self.vocab, self.hidden])?;
+        let wpe = g.table(&format!("{}wpe.weight", self.prefix), [self.context, self.hidden])?;
         let (token, position) = (g.embed(wte)?, g.embed_positions(wpe)?);
         let mut x = g.add(token, position)?;
         for layer in 0..self.layers {
@@ -83,7 +83,7 @@ impl Architecture for Gpt2 {
         }
         let x = g.output_rows(x)?;
         let x = layer_norm(g, &format!("{}ln_f", self.prefix), x, self.epsilon)?;
-        if self.tied { g.linear(x, wte, None) } else { linear(g, "lm_head", x, self.vocab, false) }
+        if self.tied { g.linear(x, wte, None) } else { head(g, "lm_head", x, self.vocab) }
     }
 }
 

@@ -11,7 +11,7 @@
 //! logits = head · rms_norm(x)
 //! ```
 
-use super::parts::{linear, rms_norm};
+use super::parts::{head, linear, rms_norm};
 use super::settings::{self, Heads};
 use super::{Architecture, rope};
 use crate::Result;
@@ -64,14 +64,14 @@ impl Architecture for Mistral {
 
     fn logits(&self, g: &mut Builder<'_>, context: usize) -> Result<Value> {
         let angles = g.angles(&self.angles, context);
-        let embedding = g.weight(EMBEDDING, [self.vocab, self.hidden])?;
+        let embedding = g.table(EMBEDDING, [self.vocab, self.hidden])?;
         let mut x = g.embed(embedding)?;
         for layer in 0..self.layers {
             x = self.block(g, layer, x, angles)?;
         }
         let x = g.output_rows(x)?;
         let x = rms_norm(g, "model.norm", x, self.hidden, self.epsilon)?;
-        if self.tied { g.linear(x, embedding, None) } else { linear(g, "lm_head", x, self.vocab, false) }
+        if self.tied { g.linear(x, embedding, None) } else { head(g, "lm_head", x, self.vocab) }
     }
 }
 

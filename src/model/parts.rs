@@ -14,6 +14,14 @@ pub(super) fn linear(g: &mut Builder<'_>, name: &str, x: Value, rows: usize, bia
     g.linear(x, weight, bias)
 }
 
+/// The logits of an output head `name` of its own: (tokens, columns) to (tokens, vocab).
+#[track_caller]
+pub(super) fn head(g: &mut Builder<'_>, name: &str, x: Value, vocab: usize) -> Result<Value> {
+    let columns = g.fact(x).shape.columns();
+    let weight = g.table(&format!("{name}.weight"), [vocab, columns])?;
+    g.linear(x, weight, None)
+}
+
 /// Root mean square norm over groups of `len` elements: whole rows, or each head of a row.
 #[track_caller]
 pub(super) fn rms_norm(g: &mut Builder<'_>, name: &str, x: Value, len: usize, epsilon: f64) -> Result<Value> {

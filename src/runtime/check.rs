@@ -55,7 +55,7 @@ impl Executor {
 /// The largest normalised mean squared error that 32-bit arithmetic explains; what only moves numbers is exact.
 fn allowed(op: &Op) -> f64 {
     match op {
-        Op::Linear | Op::Attention { .. } => 1e-9,
+        Op::Linear(_) | Op::Attention { .. } => 1e-9,
         Op::Argmax | Op::Input(_) | Op::Weight(_) | Op::Embed | Op::KvWrite { .. } => 0.0,
         _ => 1e-10,
     }
@@ -89,7 +89,7 @@ fn compare(graph: &Graph, node: &Node, found: &[f64], expected: &[f64]) -> Optio
 
 /// The numbers of a value as it lies on the GPU.
 fn unpadded(fact: &Fact, bytes: &[u8]) -> Vec<f64> {
-    let row = fact.shape.columns() * fact.dtype.bytes();
+    let row = fact.dtype.row_bytes(fact.shape.columns());
     let rows = bytes.chunks_exact(fact.row_bytes()).flat_map(|padded| padded[..row].chunks_exact(4));
     let words = rows.map(|word| [word[0], word[1], word[2], word[3]]);
     match fact.dtype {

@@ -2,7 +2,8 @@
 
 use super::StepInputs;
 use super::source::{BLOCK, Reader};
-use crate::graph::{Cache, Graph, Node, Op, StepInput, Tensors, Value, Weight};
+use crate::graph::{Cache, Graph, Linear, Node, Op, StepInput, Tensors, Value, Weight};
+use crate::kernels::linear::{Form, Output};
 use crate::kernels::{self, PAGE_TOKENS, attention};
 use crate::{Error, Result};
 
@@ -103,7 +104,7 @@ impl Reference {
             Op::Weight(_) => Ok(Vec::new()),
             Op::Input(input) => Ok(inputs.list(*input).iter().map(|&number| f64::from(number)).collect()),
             Op::Embed => step.embed(node),
-            Op::Linear => step.linear(node),
+            Op::Linear(form) => step.linear(node, *form),
             Op::RmsNorm { epsilon } => {
                 let weight = step.operand(node.inputs[1])?;
                 Ok(kernels::rms_norm::reference(x(), &weight, f64::from(*epsilon)))
@@ -173,15 +174,33 @@ impl Step<'_> {
         Ok(y)
     }
 
-    fn linear(self, node: &Node) -> Result<Vec<f64>> {
-        let x = self.values.get(node.inputs[0]);
-        let weight = self.weight(node.inputs[1]).ok_or_else(|| refuse(node, "multiplies by a weight only"))?;
-        let bias = node.inputs.get(2).map(|&bias| self.operand(bias)).transpose()?;
+    /// The product with what surrounds it, from the definitions of each.
+    fn linear(self, node: &Node, form: Form) -> Result<Vec<f64>> {
+        let linear = Linear::of(form, &node.inputs).ok_or_else(|| refuse(node, "has too few inputs"))?;
+        let mut x = self.values.get(linear.x).to_vec();
+        if let (Some(weight), Some(epsilon)) = (linear.norm, form.norm) {
+            x = kernels::rms_norm::reference(&x, &self.operand(weight)?, f64::from(epsilon));
+        }
+        let product = |part: usize| self.product(node, &x, linear.weights[part], linear.biases.get(part));
+        let y = product(0)?;
+        match form.output {
+            Output::Plain => Ok(y),
+            Output::Gated(act) => Ok(kernels::gated::reference(&y, &product(1)?, act)),
+            Output::Residual => {
+                let residual = linear.residual.map(|value| self.values.get(value)).unwrap_or_default();
+                Ok(kernels::add::reference(residual, &y))
+            }
+        }
+    }
+
+    fn product(self, node: &Node, x: &[f64], weight: Value, bias: Option<&Value>) -> Result<Vec<f64>> {
+        let weight = self.weight(weight).ok_or_else(|| refuse(node, "multiplies by a weight only"))?;
+        let bias = bias.map(|&bias| self.operand(bias)).transpose()?;
         let (rows, columns) = (weight.fact.shape.rows(), weight.fact.shape.columns());
         let tokens = x.len() / columns.max(1);
         let mut reader = Reader::new(self.tensors);
         let mut y = vec![0.0; tokens * rows];
-        let block = (BLOCK / weight.fact.row_bytes().max(1)).max(1);
+        let block = (BLOCK / (4 * columns).max(1)).max(1);
         for first in (0..rows).step_by(block) {
             let last = rows.min(first + block);
             let part = reader.values(weight, first..last)?;

@@ -86,7 +86,7 @@ impl Resident {
         let rows = raw[*offset..*offset + fact.resident_bytes() as usize].chunks_exact(fact.row_bytes());
         out.clear();
         for row in rows {
-            let row = row[..fact.shape.columns() * fact.dtype.bytes()].chunks_exact(4);
+            let row = row[..fact.dtype.row_bytes(fact.shape.columns())].chunks_exact(4);
             out.extend(row.map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])));
         }
         Ok(())
@@ -140,9 +140,7 @@ impl Resident {
     fn slice(&self, buffer: graph::Buffer, weights: &Weights, layers: &[Layer]) -> Result<BufferSlice> {
         Ok(match buffer {
             graph::Buffer::Slot { slot, bytes } => self.slots[slot].slice(0, bytes),
-            graph::Buffer::Shard { weight, shard } => {
-                weights.shard(&self.plan.weights[weight].weight.name, shard)?.whole()
-            }
+            graph::Buffer::Weights(buffer) => weights.buffer(&self.plan.weight_buffers[buffer].name)?.whole(),
             graph::Buffer::Step(input) => self.step.slice(self.layout.offset(input), self.layout.len(input)),
             graph::Buffer::Keys(layer) => layers[layer].keys.whole(),
             graph::Buffer::Values(layer) => layers[layer].values.whole(),

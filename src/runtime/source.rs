@@ -1,7 +1,8 @@
 //! A weight's numbers as the GPU stores them, read a block of rows at a time.
 
 use crate::graph::{Source, Tensors, Weight};
-use crate::tensor::{DType, narrow, widen};
+use crate::quant::{decode, encode};
+use crate::tensor::DType;
 use crate::{Error, Result};
 use std::ops::Range;
 
@@ -34,7 +35,7 @@ impl<'a> Reader<'a> {
                     _ => all.start + rows.start..all.start + rows.end,
                 };
                 self.tensors.read_rows(name, stored, out)?;
-                convert(self.tensors.fact(name)?.dtype, weight.fact.dtype, out);
+                convert(self.tensors.fact(name)?.dtype, weight, out);
                 Ok(())
             }
             Source::Tensor { name, rows: all, transposed: true } => {
@@ -47,13 +48,18 @@ impl<'a> Reader<'a> {
     pub(super) fn values(&mut self, weight: &Weight, rows: Range<usize>) -> Result<Vec<f64>> {
         let mut bytes = Vec::new();
         self.rows(weight, rows, &mut bytes)?;
-        Ok(widen(weight.fact.dtype, &bytes).into_iter().map(f64::from).collect())
+        let values = decode(weight.fact.dtype, &bytes, weight.fact.shape.columns());
+        Ok(values.into_iter().map(f64::from).collect())
     }
 
     /// Columns of a tensor that is stored (column of the weight, row of the weight), as the weight's rows.
     fn transposed(&mut self, name: &str, rows: Range<usize>, weight: &Weight, out: &mut Vec<u8>) -> Result<()> {
         let fact = self.tensors.fact(name)?;
-        let (columns, width, bytes) = (fact.shape.rows(), fact.shape.columns(), fact.dtype.bytes());
+        if fact.dtype.is_grouped() {
+            let reason = format!("is {fact}, transposed: groups lie along a weight's rows and cannot be read so");
+            return Err(Error::bad_tensor("(weight)", name, reason));
+        }
+        let (columns, width, bytes) = (fact.shape.rows(), fact.shape.columns(), fact.dtype.row_bytes(1));
         if rows.end > width {
             return Err(Error::bad_tensor("(weight)", name, format!("no columns {rows:?} in {fact}")));
         }
@@ -70,14 +76,15 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        convert(fact.dtype, weight.fact.dtype, out);
+        convert(fact.dtype, weight, out);
         Ok(())
     }
 }
 
-/// Changes the storage of what is in `bytes`.
-fn convert(from: DType, to: DType, bytes: &mut Vec<u8>) {
+/// Changes the storage of the rows in `bytes` to that of `weight`.
+fn convert(from: DType, weight: &Weight, bytes: &mut Vec<u8>) {
+    let (to, columns) = (weight.fact.dtype, weight.fact.shape.columns());
     if from != to {
-        *bytes = narrow(to, &widen(from, bytes));
+        *bytes = encode(to, &decode(from, bytes, columns), columns);
     }
 }

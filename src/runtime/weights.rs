@@ -2,11 +2,10 @@
 
 use super::source::{BLOCK, Reader};
 use crate::gpu::{Buffer, Gpu, Usage};
-use crate::graph::{Plan, Tensors, WeightUse};
+use crate::graph::{Plan, Shard, Tensors, WeightBuffer, WeightUse};
 use crate::tensor::Fact;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 /// Bytes that may be on their way to the GPU before the host waits for them: what bounds its memory while loading.
 const IN_FLIGHT: usize = 64 << 20;
@@ -14,31 +13,31 @@ const IN_FLIGHT: usize = 64 << 20;
 /// Told the bytes that are on the GPU and the bytes that are to be, after every block.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
 
-/// The weights of one model.
+/// The weights of one model: buffers by name.
 pub(super) struct Weights {
-    shards: BTreeMap<String, Vec<Buffer>>,
+    buffers: BTreeMap<String, Buffer>,
 }
 
 impl Weights {
     /// Uploads every weight that `plan` uses.
     pub(super) async fn upload(gpu: &Gpu, plan: &Plan, tensors: &dyn Tensors, progress: Progress<'_>) -> Result<Self> {
         let mut upload = Upload { gpu, reader: Reader::new(tensors), pending: 0, done: 0, total: plan.weight_bytes() };
-        let mut shards = BTreeMap::new();
+        let make = |buffer: &WeightBuffer| gpu.buffer(&buffer.name, buffer.bytes, Usage::Weights);
+        let buffers = plan.weight_buffers.iter().map(make).collect::<Result<Vec<_>>>()?;
         for used in &plan.weights {
-            let mut buffers = Vec::with_capacity(used.shards.len());
-            for rows in &used.shards {
-                buffers.push(upload.shard(used, rows.clone(), progress).await?);
+            for shard in &used.shards {
+                upload.shard(used, shard, &buffers[shard.buffer], progress).await?;
             }
-            shards.insert(used.weight.name.clone(), buffers);
         }
         upload.wait().await?;
-        Ok(Self { shards })
+        let names = plan.weight_buffers.iter().map(|buffer| buffer.name.clone());
+        Ok(Self { buffers: names.zip(buffers).collect() })
     }
 
-    /// One shard's buffer.
-    pub(super) fn shard(&self, name: &str, shard: usize) -> Result<&Buffer> {
-        let found = self.shards.get(name).and_then(|shards| shards.get(shard));
-        found.ok_or_else(|| Error::Gpu { message: format!("shard {shard} of the weight {name:?} was never uploaded") })
+    /// The buffer of that name.
+    pub(super) fn buffer(&self, name: &str) -> Result<&Buffer> {
+        let found = self.buffers.get(name);
+        found.ok_or_else(|| Error::Gpu { message: format!("the weights {name:?} were never uploaded") })
     }
 }
 
@@ -51,17 +50,17 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    async fn shard(&mut self, used: &WeightUse, rows: Range<usize>, progress: Progress<'_>) -> Result<Buffer> {
-        let fact = &used.weight.fact;
+    async fn shard(&mut self, used: &WeightUse, shard: &Shard, buffer: &Buffer, progress: Progress<'_>) -> Result<()> {
+        let (fact, rows) = (&used.weight.fact, &shard.rows);
         let row_bytes = fact.row_bytes();
-        let buffer = self.gpu.buffer(&used.weight.name, (rows.len() * row_bytes) as u64, Usage::Weights)?;
-        let block = (BLOCK / row_bytes.max(1)).max(1);
+        // Rows pass through `f32` where their storage changes.
+        let block = (BLOCK / row_bytes.max(4 * fact.shape.columns()).max(1)).max(1);
         let mut bytes = Vec::new();
         for first in rows.clone().step_by(block) {
             let last = rows.end.min(first + block);
             self.reader.rows(&used.weight, first..last, &mut bytes)?;
             pad_rows(fact, &mut bytes);
-            let offset = ((first - rows.start) * row_bytes) as u64;
+            let offset = shard.offset + ((first - rows.start) * row_bytes) as u64;
             self.gpu.write(&buffer.slice(offset, bytes.len() as u64), &bytes)?;
             self.pending += bytes.len();
             if self.pending >= IN_FLIGHT {
@@ -70,7 +69,7 @@ impl Upload<'_> {
             self.done += bytes.len() as u64;
             progress(self.done, self.total);
         }
-        Ok(buffer)
+        Ok(())
     }
 
     /// Waits until the GPU has what was written, so that the driver's own copies are let go.
@@ -83,7 +82,7 @@ impl Upload<'_> {
 
 /// Spreads rows without gaps to the pitch that rows have on the GPU.
 fn pad_rows(fact: &Fact, bytes: &mut Vec<u8>) {
-    let (row, pitch) = (fact.shape.columns() * fact.dtype.bytes(), fact.row_bytes());
+    let (row, pitch) = (fact.dtype.row_bytes(fact.shape.columns()), fact.row_bytes());
     if row == pitch || row == 0 {
         return;
     }

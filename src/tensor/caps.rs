@@ -24,6 +24,8 @@ pub struct Matrix {
 pub struct Caps {
     /// The adapter's name, for messages.
     pub adapter: String,
+    /// Whether a processor runs the shaders, as software drivers do.
+    pub processor: bool,
     /// Half-precision arithmetic in shaders. Half-precision *storage* needs no feature.
     pub f16: bool,
     /// Smallest and largest number of lanes of a subgroup; `None` without subgroup operations.
@@ -51,6 +53,7 @@ impl Caps {
     pub fn baseline() -> Self {
         Self {
             adapter: "WebGPU baseline".to_owned(),
+            processor: false,
             f16: false,
             subgroup: None,
             matrices: Vec::new(),

@@ -104,12 +104,12 @@ impl Fact {
 
     /// Bytes it takes in a file: every element once.
     pub fn bytes(&self) -> usize {
-        self.shape.elements() * self.dtype.bytes()
+        self.shape.rows() * self.dtype.row_bytes(self.shape.columns())
     }
 
     /// Bytes a row takes on the GPU, up to the next row's beginning.
     pub fn row_bytes(&self) -> usize {
-        pitch(self.shape.columns()) * self.dtype.bytes()
+        self.dtype.row_bytes(pitch(self.shape.columns()))
     }
 
     /// Bytes it takes on the GPU, where rows begin at multiples of [`PITCH`] elements.

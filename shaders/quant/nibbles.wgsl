@@ -1,0 +1,41 @@
+// Eight numbers below 16 in a word: the low halves of its bytes are the first four, the high halves the other four.
+// A number masked in place is itself times a power of two, exactly, so x is divided by that power once for all rows
+// and nothing is shifted; but the topmost is shifted down, since it would reach the sign.
+const LOW: vec4<f32> = vec4<f32>(1.0, 0.00390625, 0.0000152587890625, 0.000000059604644775390625);
+const HIGH: vec4<f32> = vec4<f32>(0.0625, 0.000244140625, 0.00000095367431640625, 1.0);
+
+fn nibbles(word: u32, high: bool) -> vec4<f32> {
+    return vec4<f32>(unpack4xI8(select(word, word >> 4u, high) & 0x0f0f0f0fu));
+}
+
+// x as `dot_nibbles` wants it.
+fn scaled_for_nibbles(x: array<vec4<f32>, 8>) -> array<vec4<f32>, 8> {
+    return array<vec4<f32>, 8>(
+        x[0] * LOW, x[1] * HIGH, x[2] * LOW, x[3] * HIGH, x[4] * LOW, x[5] * HIGH, x[6] * LOW, x[7] * HIGH,
+    );
+}
+
+fn total(x: array<vec4<f32>, 8>) -> f32 {
+    let sum = ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
+    return (sum.x + sum.y) + (sum.z + sum.w);
+}
+
+// Two sums, since each is a chain of dependent additions.
+fn dot_nibbles(words: vec4<u32>, x: array<vec4<f32>, 8>, sum: f32) -> f32 {
+    var even = sum;
+    var odd = 0.0;
+    for (var i = 0u; i < 4u; i++) {
+        let word = words[i];
+        let low = x[2u * i];
+        let high = x[2u * i + 1u];
+        even = fma(f32(i32(word & 0xfu)), low.x, even);
+        odd = fma(f32(i32(word & 0xf0u)), high.x, odd);
+        even = fma(f32(i32(word & 0xf00u)), low.y, even);
+        odd = fma(f32(i32(word & 0xf000u)), high.y, odd);
+        even = fma(f32(i32(word & 0xf0000u)), low.z, even);
+        odd = fma(f32(i32(word & 0xf00000u)), high.z, odd);
+        even = fma(f32(i32(word & 0xf000000u)), low.w, even);
+        odd = fma(f32(i32(word >> 28u)), high.w, odd);
+    }
+    return even + odd;
+}

@@ -1,0 +1,33 @@
+// Weights as groups of 32 unsigned 4-bit numbers with a scale and a minimum; `quant::q4a` is the definition. Otherwise
+// as quant/f32.wgsl.
+//!use quant/block
+//!use quant/nibbles
+const PACK_QUADS: u32 = 8u;
+
+struct Packed {
+    words: vec4<u32>,
+    scale: f32,
+    minimum: f32,
+}
+
+struct Ready {
+    x: array<vec4<f32>, 8>,
+    total: f32, // what the minimum is multiplied by
+}
+
+fn fetch(row: u32, pack: u32, packs: u32) -> Packed {
+    let at = place(row, pack, packs, 1u, 2u);
+    return Packed(weight[at.quants], side(at, 0u), side(at, 1u));
+}
+
+fn weights(packed: Packed, quad: u32) -> vec4<f32> {
+    return packed.minimum + packed.scale * nibbles(packed.words[quad / 2u], quad % 2u == 1u);
+}
+
+fn ready(x: array<vec4<f32>, PACK_QUADS>) -> Ready {
+    return Ready(scaled_for_nibbles(x), total(x));
+}
+
+fn dot_pack(packed: Packed, x: Ready, sum: f32) -> f32 {
+    return fma(packed.minimum, x.total, fma(packed.scale, dot_nibbles(packed.words, x.x, 0.0), sum));
+}

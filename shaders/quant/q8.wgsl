@@ -1,0 +1,35 @@
+// Weights as groups of 32 signed bytes with a scale; `quant::q8` is the definition. Otherwise as quant/f32.wgsl.
+//!use quant/block
+const PACK_QUADS: u32 = 8u;
+
+struct Packed {
+    words: array<vec4<u32>, 2>,
+    scale: f32,
+}
+
+alias Ready = array<vec4<f32>, 8>;
+
+fn fetch(row: u32, pack: u32, packs: u32) -> Packed {
+    let at = place(row, pack, packs, 2u, 1u);
+    return Packed(array<vec4<u32>, 2>(weight[at.quants], weight[at.quants + 1u]), side(at, 0u));
+}
+
+fn bytes(packed: Packed, quad: u32) -> vec4<f32> {
+    return vec4<f32>(unpack4xI8(packed.words[quad / 4u][quad % 4u]));
+}
+
+fn weights(packed: Packed, quad: u32) -> vec4<f32> {
+    return packed.scale * bytes(packed, quad);
+}
+
+fn ready(x: array<vec4<f32>, PACK_QUADS>) -> Ready {
+    return x;
+}
+
+fn dot_pack(packed: Packed, x: Ready, sum: f32) -> f32 {
+    var part = 0.0;
+    for (var quad = 0u; quad < 8u; quad++) {
+        part = add_dot(part, bytes(packed, quad), x[quad]);
+    }
+    return fma(packed.scale, part, sum);
+}

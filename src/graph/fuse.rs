@@ -1,0 +1,133 @@
+//! Rewrites a graph so that fewer dispatches compute it.
+//!
+//! A rule looks at one node and the nodes that its inputs come from, and returns a patch: a node that means the same as
+//! several. Values that nobody takes any more are dropped at the end. No rule changes what is computed.
+//!
+//! - a norm goes into every product that takes it, where nothing else does;
+//! - an activation of two products of the same vector becomes one product with a gate;
+//! - a sum with a product becomes a product with a residual.
+
+use super::stack::{WeightUse, adjoin};
+use super::{Graph, Linear, Node, Op, Value};
+use crate::kernels::Policy;
+use crate::kernels::linear::{Form, MATVEC_TOKENS, Output};
+
+/// The graph with every rule applied, as far as there are kernels for what comes out.
+pub(super) fn fuse(mut graph: Graph, weights: &[WeightUse], policy: Policy) -> Graph {
+    // `matmul` multiplies and nothing else.
+    if graph.step.tokens > MATVEC_TOKENS && !policy.deterministic && !policy.processor {
+        return graph;
+    }
+    for index in 0..graph.nodes.len() {
+        let patch = match graph.nodes[index].op {
+            Op::Linear(form) => normed(&graph, index, form),
+            Op::Gated(_) => gated(&graph, index, weights),
+            Op::Add => residual(&graph, index, weights),
+            _ => None,
+        };
+        if let Some((op, inputs)) = patch {
+            graph.nodes[index].op = op;
+            graph.nodes[index].inputs = inputs;
+        }
+    }
+    without_unused(graph)
+}
+
+/// What a node becomes: its operation and inputs.
+type Patch = Option<(Op, Vec<Value>)>;
+
+/// A product of a norm becomes a product with a norm.
+fn normed(graph: &Graph, index: usize, form: Form) -> Patch {
+    let linear = Linear::of(form, &graph.nodes[index].inputs)?;
+    let norm = &graph.nodes[linear.x.node()];
+    let &Op::RmsNorm { epsilon } = &norm.op else { return None };
+    let (&x, &weight) = (norm.inputs.first()?, norm.inputs.get(1)?);
+    // Over whole rows, and of a whole step: a row taken from many for the head comes with its norm apart.
+    let columns = |value: Value| graph.nodes[value.node()].fact.as_ref().map(|fact| fact.shape.columns());
+    let only_products = users(graph, linear.x).all(|user| match user.op {
+        Op::Linear(form) => Linear::of(form, &user.inputs).is_some_and(|user| user.x == linear.x),
+        _ => false,
+    });
+    if columns(x) != columns(weight) || !only_products {
+        return None;
+    }
+    let form = Form { norm: Some(epsilon), ..form };
+    Some((Op::Linear(form), Linear { x, norm: Some(weight), ..linear }.inputs()))
+}
+
+/// act(W x) · V x becomes one product, where V lies right behind W.
+fn gated(graph: &Graph, index: usize, weights: &[WeightUse]) -> Patch {
+    let node = &graph.nodes[index];
+    let &Op::Gated(act) = &node.op else { return None };
+    let ((form, gate), (up_form, up)) = (product(graph, *node.inputs.first()?)?, product(graph, *node.inputs.get(1)?)?);
+    let parts = [gate.weights[0], up.weights[0]];
+    let biases: Vec<Value> = gate.biases.iter().chain(up.biases).copied().collect();
+    let alike = form == up_form && form.output == Output::Plain && gate.x == up.x && gate.norm == up.norm;
+    if !alike || !together(graph, weights, &parts) || !together(graph, weights, &biases) {
+        return None;
+    }
+    let form = Form { output: Output::Gated(act), ..form };
+    Some((Op::Linear(form), Linear { weights: &parts, biases: &biases, ..gate }.inputs()))
+}
+
+/// r + W x becomes a product with a residual.
+fn residual(graph: &Graph, index: usize, weights: &[WeightUse]) -> Patch {
+    let inputs = &graph.nodes[index].inputs;
+    let (&a, &b) = (inputs.first()?, inputs.get(1)?);
+    [(a, b), (b, a)].into_iter().find_map(|(residual, sum)| {
+        let (form, linear) = product(graph, sum)?;
+        let whole = together(graph, weights, linear.weights);
+        if form.output != Output::Plain || !whole {
+            return None;
+        }
+        let form = Form { output: Output::Residual, ..form };
+        Some((Op::Linear(form), Linear { residual: Some(residual), ..linear }.inputs()))
+    })
+}
+
+/// The product that yields `value`, where it has a single user.
+fn product(graph: &Graph, value: Value) -> Option<(Form, Linear<'_>)> {
+    let node = &graph.nodes[value.node()];
+    let Op::Linear(form) = node.op else { return None };
+    let once = users(graph, value).count() == 1 && !graph.outputs.contains(&value);
+    Some((form, Linear::of(form, &node.inputs)?)).filter(|_| once)
+}
+
+/// Whether these weights lie one after the other, none of them divided.
+fn together(graph: &Graph, weights: &[WeightUse], values: &[Value]) -> bool {
+    let used: Option<Vec<&WeightUse>> = values
+        .iter()
+        .map(|value| match graph.nodes[value.node()].op {
+            Op::Weight(weight) => weights.get(weight).filter(|used| used.whole().is_some()),
+            _ => None,
+        })
+        .collect();
+    used.is_some_and(|used| adjoin(&used))
+}
+
+fn users(graph: &Graph, value: Value) -> impl Iterator<Item = &Node> {
+    graph.nodes.iter().filter(move |node| node.inputs.contains(&value))
+}
+
+/// The graph without the nodes whose values nobody takes.
+fn without_unused(mut graph: Graph) -> Graph {
+    let mut used = vec![false; graph.nodes.len()];
+    graph.outputs.iter().for_each(|output| used[output.node()] = true);
+    for (index, node) in graph.nodes.iter().enumerate().rev() {
+        used[index] |= node.fact.is_none();
+        if used[index] {
+            node.inputs.iter().for_each(|input| used[input.node()] = true);
+        }
+    }
+    let mut places = Vec::with_capacity(used.len());
+    let mut count = 0;
+    for &used in &used {
+        places.push(Value(count));
+        count += usize::from(used);
+    }
+    let mut keep = used.iter();
+    graph.nodes.retain(|_| keep.next().is_some_and(|&used| used));
+    let values = graph.nodes.iter_mut().flat_map(|node| &mut node.inputs).chain(&mut graph.outputs);
+    values.for_each(|value| *value = places[value.node()]);
+    graph
+}
