@@ -2,7 +2,8 @@
 
 use super::source::{BLOCK, Reader};
 use crate::gpu::{Buffer, Gpu, Usage};
-use crate::graph::{Plan, Tensors, WeightUse};
+use crate::graph::{Plan, Source, Tensors, Weight, WeightUse};
+use crate::kernels::{Launch, random};
 use crate::tensor::Fact;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -22,7 +23,8 @@ pub(super) struct Weights {
 impl Weights {
     /// Uploads every weight that `plan` uses.
     pub(super) async fn upload(gpu: &Gpu, plan: &Plan, tensors: &dyn Tensors, progress: Progress<'_>) -> Result<Self> {
-        let mut upload = Upload { gpu, reader: Reader::new(tensors), pending: 0, done: 0, total: plan.weight_bytes() };
+        let total = plan.weight_bytes();
+        let mut upload = Upload { gpu, tensors, reader: Reader::new(tensors), pending: 0, done: 0, total };
         let mut shards = BTreeMap::new();
         for used in &plan.weights {
             let mut buffers = Vec::with_capacity(used.shards.len());
@@ -44,6 +46,7 @@ impl Weights {
 
 struct Upload<'a> {
     gpu: &'a Gpu,
+    tensors: &'a dyn Tensors,
     reader: Reader<'a>,
     pending: usize,
     done: u64,
@@ -55,6 +58,12 @@ impl Upload<'_> {
         let fact = &used.weight.fact;
         let row_bytes = fact.row_bytes();
         let buffer = self.gpu.buffer(&used.weight.name, (rows.len() * row_bytes) as u64, Usage::Weights)?;
+        if let Some(launch) = self.random(&used.weight, rows.clone()) {
+            self.gpu.run(&launch, &[("y", buffer.whole())]).await?;
+            self.done += buffer.bytes();
+            progress(self.done, self.total);
+            return Ok(buffer);
+        }
         let block = (BLOCK / row_bytes.max(1)).max(1);
         let mut bytes = Vec::new();
         for first in rows.clone().step_by(block) {
@@ -71,6 +80,14 @@ impl Upload<'_> {
             progress(self.done, self.total);
         }
         Ok(buffer)
+    }
+
+    /// The launch that makes rows of `weight` on the device, where it is a matrix of random numbers.
+    fn random(&self, weight: &Weight, rows: Range<usize>) -> Option<Launch> {
+        let Source::Tensor { name, rows: all, transposed: false } = &weight.source else { return None };
+        let [_, columns] = *weight.fact.shape.axes() else { return None };
+        let rows = all.start + rows.start..all.start + rows.end;
+        random::launch(self.tensors.random(name)?, rows, columns, weight.fact.dtype)
     }
 
     /// Waits until the GPU has what was written, so that the driver's own copies are let go.
