@@ -16,6 +16,7 @@ mod gated;
 mod kv_write;
 mod layer_norm;
 mod linear;
+mod random;
 mod rms_norm;
 mod rope;
 mod scale;
@@ -45,6 +46,7 @@ fn cases(rungs: &[Rung]) -> Vec<Case> {
         kv_write::cases(),
         layer_norm::cases(rungs),
         linear::cases(rungs),
+        random::cases(),
         rms_norm::cases(rungs),
         rope::cases(),
         scale::cases(),

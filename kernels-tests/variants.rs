@@ -5,7 +5,9 @@ use quernel::kernels::activation::{self, Act};
 use quernel::kernels::linear::{Form, Output};
 use quernel::kernels::rope::Pairing;
 use quernel::kernels::{Launch, Params, Policy, Rung};
-use quernel::kernels::{add, argmax, attention, embed, gated, kv_write, layer_norm, linear, rms_norm, rope, scale};
+use quernel::kernels::{
+    add, argmax, attention, embed, gated, kv_write, layer_norm, linear, random, rms_norm, rope, scale,
+};
 use quernel::tensor::DType;
 
 /// A kernel with what its launches promise.
@@ -71,7 +73,15 @@ fn element_kernels() -> Vec<Kernel> {
             &["y"],
             acts().map(|((rows, columns), act)| gated::launch(rows, columns, act)),
         ),
+        kernel::<random::Params>("random", &[], &["y"], randoms()),
     ]
+}
+
+fn randoms() -> impl Iterator<Item = Launch> {
+    let dtypes = shapes().flat_map(|shape| DTYPES.map(|dtype| (shape, dtype)));
+    dtypes.filter_map(|((rows, columns), dtype)| {
+        random::launch(random::Numbers::for_columns(columns, 1), 0..rows, columns, dtype)
+    })
 }
 
 fn row_kernels() -> Vec<Kernel> {

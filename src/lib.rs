@@ -11,9 +11,11 @@
 //! | 4 | [`graph`], [`gpu`] | operations, their shapes, and plans as data · the only `wgpu` in the house |
 //! | 5 | [`runtime`], [`model`] | plans made resident, the reference executor · architectures as graphs |
 //! | 6 | [`engine`] | sessions, the scheduler, the cache, sampling |
+//! | 7 | [`bench`] | how fast it all is, and how far from the device's limits |
 #![deny(missing_docs)]
 #![warn(rust_2018_idioms)]
 
+pub mod bench;
 pub mod checkpoint;
 pub mod engine;
 pub mod error;

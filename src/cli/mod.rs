@@ -4,6 +4,7 @@
 //! on the library's futures happens here and in thin wrappers only.
 
 mod args;
+mod bench;
 mod devices;
 mod exit;
 mod generate;
@@ -39,6 +40,9 @@ enum Command {
     /// Show what a step of a model does: operations, shapes, memory, dispatches
     #[command(after_long_help = plan::EXAMPLES)]
     Plan(plan::Arguments),
+    /// Measure how fast models are: llama-bench's flags, tests and columns
+    #[command(after_long_help = bench::EXAMPLES)]
+    Bench(bench::Arguments),
     /// Write the logits of every position, to compare with another framework
     #[command(after_long_help = logits::EXAMPLES)]
     Logits(logits::Arguments),
@@ -46,7 +50,7 @@ enum Command {
 
 /// Parses the command line and runs it.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(bench::spelled_out(std::env::args_os()));
     if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("QUERNEL_LOG") {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     }
@@ -54,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Devices { json } => devices::run(json).map(|()| ExitCode::SUCCESS),
         Command::Plan(arguments) => plan::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Logits(arguments) => logits::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| exit::report(&error))

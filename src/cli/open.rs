@@ -59,7 +59,7 @@ impl Files {
 }
 
 /// Says which adapter it is, and warns where it is no GPU.
-fn introduce(info: &AdapterInfo) {
+pub fn introduce(info: &AdapterInfo) {
     let memory = info.memory.map_or_else(String::new, |bytes| format!(", {}", HumanBytes(bytes)));
     eprintln!("adapter: {} ({}, {}{memory})", info.name, info.backend, info.kind);
     if info.kind == "cpu" {
@@ -70,7 +70,7 @@ fn introduce(info: &AdapterInfo) {
 }
 
 /// Shown on a terminal only.
-fn progress_bar(quiet: bool) -> ProgressBar {
+pub fn progress_bar(quiet: bool) -> ProgressBar {
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let template = "uploading {bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());

@@ -3,16 +3,16 @@
 use super::schedule::{Part, schedule};
 use super::session::{Pool, lock};
 use super::{EngineOptions, PagePool, SamplerOptions, Session, batch};
-use crate::checkpoint::{Checkpoint, Generation};
+use crate::checkpoint::{Checkpoint, Config, Generation};
 use crate::gpu::Gpu;
-use crate::graph::{Plan, StepShape};
+use crate::graph::{Plan, StepShape, Tensors};
 use crate::kernels::{PAGE_TOKENS, Policy};
 use crate::model::{Model, Outputs};
 use crate::runtime::{Executor, PlanId, Progress, Reference, StepInputs};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// Bytes of logits that are brought to the host at once, where those of every position are wanted.
@@ -20,7 +20,9 @@ const LOGITS_AT_ONCE: usize = 16 << 20;
 
 /// A model on a GPU, and whatever moves its sessions forward.
 pub struct Engine {
-    checkpoint: Checkpoint,
+    tensors: Box<dyn Tensors + Send + Sync>,
+    /// Where the tokenizer is; `None` for a model that is no folder.
+    dir: Option<PathBuf>,
     model: Model,
     generation: Generation,
     tokenizer: Option<Arc<Tokenizer>>,
@@ -61,32 +63,50 @@ impl Engine {
         options: EngineOptions,
         progress: Progress<'_>,
     ) -> Result<Self> {
+        let (config, generation) = (checkpoint.config()?, checkpoint.generation()?);
+        let dir = checkpoint.dir().to_owned();
+        let mut engine = Self::from_tensors(&config, Box::new(checkpoint), gpu, options, progress).await?;
+        (engine.generation, engine.dir) = (generation, Some(dir));
+        Ok(engine)
+    }
+
+    /// As [`open`](Self::open), of tensors from anywhere, which `config` describes. Such an engine has no tokenizer,
+    /// and knows no token that ends an answer: it takes tokens and gives tokens.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn from_tensors(
+        config: &Config,
+        tensors: Box<dyn Tensors + Send + Sync>,
+        gpu: Gpu,
+        options: EngineOptions,
+        progress: Progress<'_>,
+    ) -> Result<Self> {
         options.validate()?;
-        let model = Model::open(&checkpoint.config()?, &checkpoint)?;
+        let model = Model::open(config, &*tensors)?;
         let context = options.context(model.context())?;
-        let generation = checkpoint.generation()?;
         let policy = Policy::new(gpu.caps(), options.deterministic);
         let pages = context.div_ceil(PAGE_TOKENS) * options.sessions;
         let pool = Arc::new(Mutex::new(PagePool::new(pages)?));
         let shape = StepShape { tokens: 1, outputs: 1, sequences: 1, table_pitch: 1 };
-        let graph = model.graph(shape, context, Outputs::Argmax, &checkpoint, options.dtype)?;
+        let graph = model.graph(shape, context, Outputs::Argmax, &*tensors, options.dtype)?;
         let reference = options.check.then(|| Reference::new(&graph.caches, pages));
         let plan = Plan::new(graph, gpu.caps(), policy)?;
-        let executor = Executor::load(gpu, &plan, pages, &checkpoint, progress).await?;
-        let (plans, words, tokenizer) = (HashMap::new(), Vec::new(), None);
+        let executor = Executor::load(gpu, &plan, pages, &*tensors, progress).await?;
         Ok(Self {
-            checkpoint,
+            tensors,
+            dir: None,
             model,
-            generation,
-            tokenizer,
+            generation: Generation::default(),
+            tokenizer: None,
             options,
             policy,
             context,
             pool,
             executor,
-            plans,
+            plans: HashMap::new(),
             reference,
-            words,
+            words: Vec::new(),
         })
     }
 
@@ -172,12 +192,12 @@ impl Engine {
         let pitch = self.context.div_ceil(PAGE_TOKENS);
         let shape = batch::shape(parts, every_position, self.options.sessions, pitch);
         self.prepare(shape, outputs)?;
-        let Self { plans, executor, reference, checkpoint, .. } = self;
+        let Self { plans, executor, reference, tensors, .. } = self;
         let Some(ready) = plans.get_mut(&(shape, outputs)) else { return Ok(None) };
         batch::fill(&mut ready.inputs, sessions, parts, every_position)?;
         match reference {
             None => executor.run(ready.plan, &ready.inputs)?,
-            Some(reference) => executor.run_checked(ready.plan, &ready.inputs, checkpoint, reference).await?,
+            Some(reference) => executor.run_checked(ready.plan, &ready.inputs, &**tensors, reference).await?,
         }
         Ok(Some(ready.plan))
     }
@@ -198,7 +218,7 @@ impl Engine {
     /// # Errors
     /// [`Error::DoesNotFit`] where the adapter's limits are too small for it.
     pub fn plan(&self, shape: StepShape, outputs: Outputs) -> Result<Plan> {
-        let graph = self.model.graph(shape, self.context, outputs, &self.checkpoint, self.options.dtype)?;
+        let graph = self.model.graph(shape, self.context, outputs, &*self.tensors, self.options.dtype)?;
         Plan::new(graph, self.executor.gpu().caps(), self.policy)
     }
 
@@ -225,7 +245,8 @@ impl Engine {
         if let Some(tokenizer) = &self.tokenizer {
             return Ok(Arc::clone(tokenizer));
         }
-        let tokenizer = Arc::new(Tokenizer::open(self.checkpoint.dir())?);
+        let none = || Error::Tokenizer("this model is no folder, so there is none".to_owned());
+        let tokenizer = Arc::new(Tokenizer::open(self.dir.as_ref().ok_or_else(none)?)?);
         self.tokenizer = Some(Arc::clone(&tokenizer));
         Ok(tokenizer)
     }

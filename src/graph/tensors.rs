@@ -1,6 +1,7 @@
 //! Where a graph's weights come from.
 
 use crate::checkpoint::Checkpoint;
+use crate::kernels::random::Numbers;
 use crate::kernels::rope::Angles;
 use crate::tensor::{Fact, Tensor};
 use crate::{Error, Result};
@@ -27,6 +28,12 @@ pub trait Tensors {
     /// # Errors
     /// As [`fact`](Self::fact), and [`Error::Io`] where the file can no longer be read.
     fn read_rows(&self, tensor: &str, rows: Range<usize>, out: &mut Vec<u8>) -> Result<()>;
+
+    /// The random numbers that a matrix is made of, if it is: whoever needs it on a device makes it there, and gets what
+    /// [`read_rows`](Self::read_rows) gives.
+    fn random(&self, _tensor: &str) -> Option<Numbers> {
+        None
+    }
 }
 
 impl Tensors for Checkpoint {

@@ -18,6 +18,7 @@ mod launch;
 pub mod layer_norm;
 pub mod linear;
 mod policy;
+pub mod random;
 pub mod rms_norm;
 pub mod rope;
 pub mod scale;

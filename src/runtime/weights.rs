@@ -2,10 +2,12 @@
 
 use super::source::{BLOCK, Reader};
 use crate::gpu::{Buffer, Gpu, Usage};
-use crate::graph::{Plan, Shard, Tensors, WeightBuffer, WeightUse};
+use crate::graph::{Plan, Shard, Source, Tensors, Weight, WeightBuffer, WeightUse};
+use crate::kernels::{Launch, random};
 use crate::tensor::Fact;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Bytes that may be on their way to the GPU before the host waits for them: what bounds its memory while loading.
 const IN_FLIGHT: usize = 64 << 20;
@@ -21,7 +23,8 @@ pub(super) struct Weights {
 impl Weights {
     /// Uploads every weight that `plan` uses.
     pub(super) async fn upload(gpu: &Gpu, plan: &Plan, tensors: &dyn Tensors, progress: Progress<'_>) -> Result<Self> {
-        let mut upload = Upload { gpu, reader: Reader::new(tensors), pending: 0, done: 0, total: plan.weight_bytes() };
+        let total = plan.weight_bytes();
+        let mut upload = Upload { gpu, tensors, reader: Reader::new(tensors), pending: 0, done: 0, total };
         let make = |buffer: &WeightBuffer| gpu.buffer(&buffer.name, buffer.bytes, Usage::Weights);
         let buffers = plan.weight_buffers.iter().map(make).collect::<Result<Vec<_>>>()?;
         for used in &plan.weights {
@@ -43,6 +46,7 @@ impl Weights {
 
 struct Upload<'a> {
     gpu: &'a Gpu,
+    tensors: &'a dyn Tensors,
     reader: Reader<'a>,
     pending: usize,
     done: u64,
@@ -53,6 +57,13 @@ impl Upload<'_> {
     async fn shard(&mut self, used: &WeightUse, shard: &Shard, buffer: &Buffer, progress: Progress<'_>) -> Result<()> {
         let (fact, rows) = (&used.weight.fact, &shard.rows);
         let row_bytes = fact.row_bytes();
+        let place = buffer.slice(shard.offset, (rows.len() * row_bytes) as u64);
+        if let Some(launch) = self.random(&used.weight, rows.clone(), shard.offset) {
+            self.gpu.run(&launch, &[("y", place.clone())]).await?;
+            self.done += place.bytes();
+            progress(self.done, self.total);
+            return Ok(());
+        }
         // Rows pass through `f32` where their storage changes.
         let block = (BLOCK / row_bytes.max(4 * fact.shape.columns()).max(1)).max(1);
         let mut bytes = Vec::new();
@@ -70,6 +81,17 @@ impl Upload<'_> {
             progress(self.done, self.total);
         }
         Ok(())
+    }
+
+    /// The launch that makes rows of `weight` on the device, where it is a matrix of random numbers.
+    fn random(&self, weight: &Weight, rows: Range<usize>, offset: u64) -> Option<Launch> {
+        if !offset.is_multiple_of(u64::from(self.gpu.caps().binding_alignment)) {
+            return None;
+        }
+        let Source::Tensor { name, rows: all, transposed: false } = &weight.source else { return None };
+        let [_, columns] = *weight.fact.shape.axes() else { return None };
+        let rows = all.start + rows.start..all.start + rows.end;
+        random::launch(self.tensors.random(name)?, rows, columns, weight.fact.dtype)
     }
 
     /// Waits until the GPU has what was written, so that the driver's own copies are let go.

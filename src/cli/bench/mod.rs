@@ -1,0 +1,118 @@
+//! `quernel bench`: how fast models are, in llama-bench's terms.
+
+mod list;
+mod run;
+
+use super::args::dtype;
+use clap::Args;
+use list::Numbers;
+use quernel::bench::Format;
+use quernel::tensor::DType;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+pub use run::run;
+
+/// For `--help`.
+pub const EXAMPLES: &str = "\
+Examples:
+  quernel bench -m ./Llama-3.2-1B                            pp512 and tg128
+  quernel bench --shape llama-3.1-8b -p 512-4096*2 -n 0      prompts of several lengths, no files needed
+  quernel bench -m ./Qwen3-0.6B -p 0 -n 128 -d 0,4096,16384  how much a long context costs
+  quernel bench -m ./Qwen3-0.6B -pg 1024,256 -o json > qwen3.json
+
+Shapes: smollm2-135m, qwen3-0.6b, llama-3.2-1b, llama-3.2-3b, llama-3.1-8b, mistral-7b; and tiny, which is no model's
+and for tests. Their weights are random numbers, made on the device.
+Tokenizing and sampling take no part in the time. Lists are 1,2,4 or ranges: 1-8, 1-8+2, 128-4096*2.";
+
+/// What is measured, on what, and how often.
+#[derive(Args)]
+pub struct Arguments {
+    /// The model: a folder with config.json and model.safetensors; may be given several times
+    #[arg(short, long, value_name = "DIR", required_unless_present = "shape")]
+    model: Vec<PathBuf>,
+    /// A model's shape in place of its files, filled with random numbers; several with commas between them
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    shape: Vec<String>,
+    /// Tokens of the prompts: a list; 0 for none
+    #[arg(short = 'p', long, value_name = "LIST", default_value = "512", value_parser = list::numbers)]
+    n_prompt: Numbers,
+    /// Tokens of the answers: a list; 0 for none
+    #[arg(short = 'n', long, value_name = "LIST", default_value = "128", value_parser = list::numbers)]
+    n_gen: Numbers,
+    /// A prompt and an answer one after the other, also -pg; may be given several times
+    #[arg(long, value_name = "PP,TG", value_parser = list::pair)]
+    pg: Vec<(usize, usize)>,
+    /// Tokens that the context holds before: a list
+    #[arg(short = 'd', long, value_name = "LIST", default_value = "0", value_parser = list::numbers)]
+    n_depth: Numbers,
+    /// Most tokens of a prompt that are handed over at once: a list
+    #[arg(short, long, value_name = "LIST", default_value = "2048", value_parser = list::numbers)]
+    batch_size: Numbers,
+    /// Most tokens of a step, also -ub: a list
+    #[arg(long, value_name = "LIST", default_value = "512", value_parser = list::numbers)]
+    ubatch_size: Numbers,
+    /// Samples of each test
+    #[arg(short, long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    repetitions: u16,
+    /// Seconds to rest before each test
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    delay: u64,
+    /// Do not run each test once before
+    #[arg(long)]
+    no_warmup: bool,
+    /// Store matrices on the GPU as f32, f16 or bf16; several with commas between them [default: as in the checkpoint]
+    #[arg(long, value_delimiter = ',', value_parser = dtype())]
+    dtype: Vec<DType>,
+    /// The GPU: an index of `quernel devices`, a part of the name, or a PCI id
+    #[arg(long, value_name = "ADAPTER")]
+    adapter: Option<String>,
+    /// Format of standard output: md, csv, json, jsonl or sql
+    #[arg(short, long, value_name = "FORMAT", default_value = "md", value_parser = format)]
+    output: Format,
+    /// The same on standard error in another format, also -oe
+    #[arg(long, value_name = "FORMAT", value_parser = format)]
+    output_err: Option<Format>,
+    /// Tell on standard error what is being done
+    #[arg(long)]
+    progress: bool,
+    /// Say nothing on standard error but warnings and errors
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    text.parse().map_err(|error: quernel::Error| error.to_string())
+}
+
+/// llama-bench has flags of two letters after one dash, which are no flags elsewhere: here they are written out.
+pub fn spelled_out(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut all: Vec<OsString> = arguments.collect();
+    if all.get(1).is_some_and(|command| command == "bench") {
+        for argument in all.iter_mut().skip(2) {
+            let long = match argument.to_str() {
+                Some("-pg") => "--pg",
+                Some("-ub") => "--ubatch-size",
+                Some("-oe") => "--output-err",
+                _ => continue,
+            };
+            *argument = OsString::from(long);
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_of_two_letters_are_benchs_alone() {
+        let spelled = |line: &str| spelled_out(line.split(' ').map(OsString::from)).join(" ".as_ref());
+        assert_eq!(
+            spelled("quernel bench -pg 1,2 -ub 64 -oe md -p 3"),
+            "quernel bench --pg 1,2 --ubatch-size 64 --output-err md -p 3"
+        );
+        assert_eq!(spelled("quernel generate -ub 64"), "quernel generate -ub 64");
+    }
+}
