@@ -55,7 +55,7 @@ pub fn launch(numbers: Numbers, rows: Range<usize>, columns: usize, dtype: DType
         DType::F32 => "pack/f32",
         DType::F16 => "pack/f16",
         DType::BF16 => "pack/bf16",
-        DType::U32 => return None,
+        DType::U32 | DType::Q8 | DType::Q4 | DType::Q4A => return None,
     };
     let packs = dtype.row_bytes(pitch(columns)) / 16;
     let params = Params {

@@ -3,7 +3,7 @@
 mod list;
 mod run;
 
-use super::args::dtype;
+use super::args::weights;
 use clap::Args;
 use list::Numbers;
 use quernel::bench::Format;
@@ -62,8 +62,8 @@ pub struct Arguments {
     #[arg(long)]
     no_warmup: bool,
     /// Store matrices on the GPU as f32, f16 or bf16; several with commas between them [default: as in the checkpoint]
-    #[arg(long, value_delimiter = ',', value_parser = dtype())]
-    dtype: Vec<DType>,
+    #[arg(long, value_delimiter = ',', alias = "dtype", value_parser = weights())]
+    weights: Vec<DType>,
     /// The GPU: an index of `quernel devices`, a part of the name, or a PCI id
     #[arg(long, value_name = "ADAPTER")]
     adapter: Option<String>,

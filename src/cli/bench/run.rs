@@ -52,7 +52,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if !arguments.quiet {
         open::introduce(gpu.info());
     }
-    let dtypes: Vec<_> = match &arguments.dtype[..] {
+    let dtypes: Vec<_> = match &arguments.weights[..] {
         [] => vec![None],
         dtypes => dtypes.iter().copied().map(Some).collect(),
     };
