@@ -21,6 +21,7 @@ impl Device {
     /// The adapter present, with at most what `ceiling` allows.
     pub fn open(ceiling: Option<Caps>) -> Result<Self, String> {
         let gpu = pollster::block_on(Gpu::open_with(&Choice::default(), ceiling)).map_err(|error| error.to_string())?;
+        gpu.check_shaders(std::env::var_os("QUERNEL_CHECKED_SHADERS").is_some());
         Ok(Self { gpu })
     }
 

@@ -2,6 +2,7 @@
 //!
 //! One file a kernel beside this one holds its cases and its tolerance with the reason for it. A case's inputs follow
 //! from its name, so a failure comes back when the name is given as a filter; `QUERNEL_TEST_SEED=n` gives other inputs.
+//! `QUERNEL_CHECKED_SHADERS=1` runs the shaders with the interface's own checks in them.
 //! Everything runs on the adapter with all it has, and what needs nothing on one held to WebGPU's default limits too.
 
 mod activation;

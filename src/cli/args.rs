@@ -29,6 +29,9 @@ pub struct ModelArguments {
     /// Compute every step on the CPU by definition as well, and stop where the GPU differs (slow)
     #[arg(long)]
     pub check: bool,
+    /// Keep the GPU interface's checks of every index in the shaders (slower)
+    #[arg(long)]
+    pub checked_shaders: bool,
     /// Say nothing on standard error but errors
     #[arg(short, long)]
     pub quiet: bool,

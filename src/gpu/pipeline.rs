@@ -6,7 +6,7 @@ use crate::kernels::Variant;
 use crate::shader::{Access, Binding, Reflection, Target, link};
 use crate::{Error, Result};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A compiled kernel variant; a clone is the same one.
@@ -53,6 +53,7 @@ pub struct BindGroup {
 pub(super) struct Pipelines {
     known: Mutex<HashMap<Variant, Pipeline>>,
     made: AtomicU64,
+    checked: AtomicBool,
 }
 
 impl Pipelines {
@@ -81,18 +82,24 @@ impl Gpu {
         Ok(pipeline)
     }
 
+    /// Whether kernels that are compiled from now on keep the interface's checks of every index and every loop.
+    ///
+    /// They are left out by default: the launches keep every index within its binding, and tests hold each kernel to
+    /// that with sentinels around all that it may touch. A driver under suspicion is a reason to put them in.
+    pub fn check_shaders(&self, checked: bool) {
+        self.inner.pipelines.checked.store(checked, Ordering::Relaxed);
+    }
+
     fn compile(&self, variant: &Variant) -> Result<Pipeline> {
         let target = if self.info().backend == "webgpu" { Target::Tint } else { Target::Naga };
         let linked = link(&variant.recipe, target)?;
         let label = variant.to_string();
         self.affords(&label, &linked.reflection)?;
         let device = &self.inner.device;
+        let checked = self.inner.pipelines.checked.load(Ordering::Relaxed);
         let doing = format!("compiling the kernel {label}");
         let (raw, layout) = caught(device, &doing, || {
-            let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-                label: Some(&label),
-                source: wgpu::ShaderSource::Wgsl(linked.source.into()),
-            });
+            let module = shader_module(device, &label, linked.source, checked);
             let entries: Vec<_> = linked.reflection.bindings.iter().map(layout_entry).collect();
             let layout = device
                 .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries: &entries });
@@ -106,7 +113,11 @@ impl Gpu {
                 layout: Some(&pipeline_layout),
                 module: &module,
                 entry_point: Some("main"),
-                compilation_options: Default::default(),
+                // Kernels write their workgroup's memory before they read it; zeroing it costs a barrier.
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    zero_initialize_workgroup_memory: checked,
+                    ..Default::default()
+                },
                 cache: None,
             });
             (raw, layout)
@@ -214,6 +225,21 @@ impl Gpu {
         });
         Ok(wgpu::BindGroupEntry { binding: binding.index, resource })
     }
+}
+
+fn shader_module(device: &wgpu::Device, label: &str, source: String, checked: bool) -> wgpu::ShaderModule {
+    let source = wgpu::ShaderSource::Wgsl(source.into());
+    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(label), source };
+    if checked {
+        return device.create_shader_module(descriptor);
+    }
+    // SAFETY: The sources are this crate's own files alone. Every loop in them counts to a bound that its launch or a
+    // constant gives. Every index is a function of the grid and of parameters that the launch derives from the shapes
+    // of what is bound; numbers that come from elsewhere (ids, rows of the cache, pages) are compared with those shapes
+    // by the kernel, or made by the engine's own page table. The kernel tests run every kernel with sentinels around
+    // each binding, at sizes around every tile. What a driver does beyond a binding is bounded all the same: the device
+    // is opened with robust buffer access, as wgpu does wherever it is there.
+    unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
 }
 
 fn layout_entry(binding: &Binding) -> wgpu::BindGroupLayoutEntry {
