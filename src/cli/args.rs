@@ -2,6 +2,7 @@
 
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
 use quernel::engine::{EngineOptions, SamplerOptions};
+use quernel::kernels::KvFormat;
 use quernel::tensor::DType;
 use std::path::PathBuf;
 
@@ -23,6 +24,9 @@ pub struct ModelArguments {
     /// Store matrices on the GPU as f32, f16 or bf16 [default: as in the checkpoint]
     #[arg(long, value_parser = dtype())]
     pub dtype: Option<DType>,
+    /// Keep keys and values as f32, f16 or q8
+    #[arg(long, value_name = "FORMAT", default_value_t = EngineOptions::default().kv, value_parser = kv())]
+    pub kv: KvFormat,
     /// Give bitwise the same numbers alone, in a batch, and however the prompt is cut up
     #[arg(long)]
     pub deterministic: bool,
@@ -42,6 +46,7 @@ impl ModelArguments {
             batch: self.batch_size,
             deterministic: self.deterministic,
             dtype: self.dtype,
+            kv: self.kv,
             check: self.check,
             ..EngineOptions::default()
         }
@@ -51,6 +56,11 @@ impl ModelArguments {
 /// A weight format by its name.
 pub fn dtype() -> impl TypedValueParser<Value = DType> {
     PossibleValuesParser::new(["f32", "f16", "bf16"]).try_map(|name| name.parse::<DType>())
+}
+
+/// A format of the cache by its name.
+pub fn kv() -> impl TypedValueParser<Value = KvFormat> {
+    PossibleValuesParser::new(KvFormat::ALL.map(KvFormat::name)).try_map(|name| name.parse::<KvFormat>())
 }
 
 /// How the next token is chosen.

@@ -69,7 +69,7 @@ impl Engine {
         let pages = context.div_ceil(PAGE_TOKENS) * options.sessions;
         let pool = Arc::new(Mutex::new(PagePool::new(pages)?));
         let shape = StepShape { tokens: 1, outputs: 1, sequences: 1, table_pitch: 1 };
-        let graph = model.graph(shape, context, Outputs::Argmax, &checkpoint, options.dtype)?;
+        let graph = model.graph(shape, context, Outputs::Argmax, &checkpoint, options.dtype)?.with_kv(options.kv);
         let reference = options.check.then(|| Reference::new(&graph.caches, pages));
         let plan = Plan::new(graph, gpu.caps(), policy)?;
         let executor = Executor::load(gpu, &plan, pages, &checkpoint, progress).await?;
@@ -199,7 +199,7 @@ impl Engine {
     /// [`Error::DoesNotFit`] where the adapter's limits are too small for it.
     pub fn plan(&self, shape: StepShape, outputs: Outputs) -> Result<Plan> {
         let graph = self.model.graph(shape, self.context, outputs, &self.checkpoint, self.options.dtype)?;
-        Plan::new(graph, self.executor.gpu().caps(), self.policy)
+        Plan::new(graph.with_kv(self.options.kv), self.executor.gpu().caps(), self.policy)
     }
 
     /// The next token of the session whose logits, or the largest of them, are in `row` of what was read.

@@ -21,6 +21,9 @@ const SOURCES: &[(&str, &str)] = shaders![
     "bias/row",
     "embed",
     "gated",
+    "kv/f16",
+    "kv/f32",
+    "kv/q8",
     "kv_write",
     "layer_norm",
     "matmul",
@@ -34,7 +37,9 @@ const SOURCES: &[(&str, &str)] = shaders![
     "rope",
     "scale",
     "shared/fold",
+    "shared/half",
     "shared/keep",
+    "shared/kv_quads",
 ];
 
 /// Every file: its path under `shaders/` without `.wgsl`, and its text.
