@@ -140,19 +140,34 @@ impl Engine {
     pub async fn logits(&mut self, tokens: &[u32], each: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
         let mut session = self.session(SamplerOptions::greedy(), 0)?;
         session.push(tokens)?;
-        let most = (LOGITS_AT_ONCE / (4 * self.model.vocab())).clamp(1, self.options.batch);
-        // The largest power of two, since counts are rounded up to one.
-        let most = 1 << most.ilog2();
         while session.waiting() > 0 {
             let first = session.computed();
-            let count = session.waiting().min(most);
-            let parts = [Part { session: 0, tokens: count, last: count == session.waiting() }];
-            let Some(plan) = self.run(&mut [&mut session], &parts, Outputs::Logits, true).await? else { break };
-            self.executor.read(plan, 0, &mut self.words).await?;
-            each(first, bytemuck::cast_slice(&self.words[..count * self.model.vocab()]))?;
-            session.commit(count);
+            each(first, self.next_logits(&mut session).await?)?;
         }
         Ok(())
+    }
+
+    /// Computes waiting tokens of `session`, [`logits_at_once`](Self::logits_at_once) at most: the logits of each of
+    /// them, (tokens, vocabulary).
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub async fn next_logits(&mut self, session: &mut Session) -> Result<&[f32]> {
+        let count = session.waiting().min(self.logits_at_once());
+        let parts = [Part { session: 0, tokens: count, last: count == session.waiting() }];
+        let parts = if count == 0 { &[] } else { &parts[..] };
+        if let Some(plan) = self.run(&mut [&mut *session], parts, Outputs::Logits, true).await? {
+            self.executor.read(plan, 0, &mut self.words).await?;
+            session.commit(count);
+        }
+        Ok(bytemuck::cast_slice(&self.words[..count * self.model.vocab()]))
+    }
+
+    /// Most tokens whose logits are brought to the host at once.
+    pub fn logits_at_once(&self) -> usize {
+        let most = (LOGITS_AT_ONCE / (4 * self.model.vocab())).clamp(1, self.options.batch);
+        // The largest power of two, since counts are rounded up to one.
+        1 << most.ilog2()
     }
 
     /// Submits the step that `parts` make; `None` where they are none.
