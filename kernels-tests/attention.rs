@@ -1,10 +1,11 @@
 //! Cases of `attention`.
 
 use crate::case::{Case, Output, Work};
-use crate::data::{Matrix, POISON, Rng, exact};
+use crate::data::{Matrix, POISON, Rng};
 use crate::device::Device;
+use crate::kv::Cache;
 use quernel::kernels::attention::{self, Heads, MAX_HEAD_DIM, Step};
-use quernel::kernels::{NOTHING, PAGE_TOKENS, Rung, kv_write};
+use quernel::kernels::{KvFormat, NOTHING, PAGE_TOKENS, Rung};
 
 /// Rounding of the scores, which the exponential makes relative, and of sums over keys.
 const TOLERANCE: f64 = 1e-9;
@@ -40,6 +41,7 @@ struct Spec {
     kv_heads: usize,
     head_dim: usize,
     window: Option<usize>,
+    format: KvFormat,
     rung: Rung,
     /// For each sequence, tokens in the cache and new ones.
     sequences: Vec<(usize, usize)>,
@@ -58,22 +60,26 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
     for &rung in rungs {
         for (index, head_dim) in DIMS.into_iter().enumerate() {
             for (number, (name, sequences)) in STEPS.into_iter().enumerate() {
-                // All steps for three widths, every third for the others.
-                if ![24, 64, 128].contains(&head_dim) && (index + number) % 3 != 0 {
-                    continue;
-                }
+                // All steps in all formats for three widths, every third in one format for the others.
+                let formats = match [24, 64, 128].contains(&head_dim) {
+                    true => &KvFormat::ALL[..],
+                    false if (index + number) % 3 == 0 => &KvFormat::ALL[(index + number / 3) % 3..][..1],
+                    false => &[],
+                };
                 let (heads, kv_heads) = GROUPS[(index + number) % GROUPS.len()];
                 let window = [None, None, Some(1), Some(17), Some(64), Some(100)][(index * 5 + number) % 6];
                 let filling = [0, 3, 1][(index + number / 3) % 3];
                 let scattered = number % 2 == 1;
                 let sequences = sequences.to_vec();
                 let spec = Spec { heads, kv_heads, head_dim, window, rung, sequences, filling, scattered, ..PLAIN };
-                cases.push(accurate(name, spec));
+                cases.extend(formats.iter().map(|&format| accurate(name, Spec { format, ..spec.clone() })));
             }
         }
         for head_dim in [8, 24, 64, 128] {
-            for (name, sequences) in [STEPS[5], STEPS[10], STEPS[11], STEPS[12], STEPS[13], STEPS[14]] {
+            let steps = [STEPS[5], STEPS[10], STEPS[11], STEPS[12], STEPS[13], STEPS[14]];
+            for (number, (name, sequences)) in steps.into_iter().enumerate() {
                 for window in [None, Some(50)] {
+                    let format = KvFormat::ALL[(number + head_dim / 8 + usize::from(window.is_some())) % 3];
                     let sequences = sequences.to_vec();
                     let scattered = window.is_some();
                     let spec = Spec {
@@ -81,6 +87,7 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
                         kv_heads: 2,
                         head_dim,
                         window,
+                        format,
                         rung,
                         sequences,
                         filling: 2,
@@ -92,9 +99,9 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
             }
         }
         for (old, head_dim) in [(0, 8), (6, 8), (31, 40), (63, 64), (60, 72), (127, 128), (240, 256)] {
-            for steepness in [1.0, 30.0] {
+            for (steepness, format) in [(1.0, KvFormat::F32), (1.0, KvFormat::Q8), (30.0, KvFormat::F16)] {
                 let sequences = vec![(old, 1), (old / 2, head_dim - old)];
-                let spec = Spec { heads: 2, head_dim, rung, sequences, one_hot: true, steepness, ..PLAIN };
+                let spec = Spec { heads: 2, head_dim, format, rung, sequences, one_hot: true, steepness, ..PLAIN };
                 cases.push(accurate(&format!("softmax{steepness}"), spec));
             }
         }
@@ -115,6 +122,7 @@ const PLAIN: Spec = Spec {
     kv_heads: 1,
     head_dim: 8,
     window: None,
+    format: KvFormat::F32,
     rung: Rung::Portable,
     sequences: Vec::new(),
     filling: 0,
@@ -132,8 +140,7 @@ struct Scene {
     pages: Vec<u32>,
     table_pitch: usize,
     q: Matrix,
-    k_cache: Vec<f32>,
-    v_cache: Vec<f32>,
+    cache: Cache,
 }
 
 impl Spec {
@@ -143,11 +150,11 @@ impl Spec {
     }
 
     fn name(&self, what: &str) -> String {
-        let Self { heads, kv_heads, head_dim, .. } = self;
+        let Self { heads, kv_heads, head_dim, format, .. } = self;
         let window = self.window.map_or(String::new(), |window| format!("/window{window}"));
         let order = if self.scattered { "/scattered" } else { "" };
         let rung = format!("{:?}", self.rung).to_lowercase();
-        format!("{rung}/{what}/{heads}of{kv_heads}x{head_dim}{window}{order}/filled{}", self.filling)
+        format!("{rung}/{format}/{what}/{heads}of{kv_heads}x{head_dim}{window}{order}/filled{}", self.filling)
     }
 
     /// Places in the cache that no token may look at hold NaN, and table entries that none may follow lead nowhere.
@@ -157,9 +164,7 @@ impl Spec {
         let slots = rng.shuffled(self.sequences.len() + 2);
         let mut free = rng.shuffled(slots.len() * table_pitch);
         let mut pages = vec![NOTHING; slots.len() * table_pitch];
-        let page_size = self.kv_heads * PAGE_TOKENS * self.head_dim;
-        let mut k_cache = vec![f32::from_bits(POISON); free.len() * page_size];
-        let mut v_cache = k_cache.clone();
+        let mut cache = Cache::new(self.format, free.len(), self.kv_heads, self.head_dim);
         let mut tokens = Vec::new();
         for (&(old, new), &slot) in self.sequences.iter().zip(&slots) {
             let first = self.window.map_or(0, |window| (old + 1).saturating_sub(window));
@@ -170,13 +175,12 @@ impl Spec {
                 }
                 let row = *entry as usize * PAGE_TOKENS + key % PAGE_TOKENS;
                 for head in 0..self.kv_heads {
-                    let at = kv_write::place(row, head, self.kv_heads, self.head_dim);
-                    k_cache[at..at + self.head_dim].copy_from_slice(&rng.numbers(self.head_dim, 1.0));
-                    v_cache[at..at + self.head_dim].copy_from_slice(&rng.numbers(self.head_dim, 1.0));
+                    let (k, mut v) = (rng.numbers(self.head_dim, 1.0), rng.numbers(self.head_dim, 1.0));
                     if self.one_hot {
-                        v_cache[at..at + self.head_dim].fill(0.0);
-                        v_cache[at + key % self.head_dim] = 1.0;
+                        v.fill(0.0);
+                        v[key % self.head_dim] = 1.0;
                     }
+                    cache.put(row, head, &k, &v);
                 }
             }
             tokens.extend((old..old + new).map(|position| (position as u32, slot)));
@@ -190,21 +194,24 @@ impl Spec {
         q.values[tokens.len() * self.heads * self.head_dim..].fill(f32::from_bits(POISON));
         tokens.extend((0..self.filling).map(|_| (0, NOTHING)));
         let (positions, sequences) = tokens.into_iter().unzip();
-        Scene { positions, sequences, pages, table_pitch, q, k_cache, v_cache }
+        Scene { positions, sequences, pages, table_pitch, q, cache }
     }
 
     /// The launch for `tokens` of the scene's tokens from `first` on.
     fn work(&self, scene: &Scene, first: usize, tokens: usize) -> Work {
         let bytes = |words: &[u32]| bytemuck::cast_slice(words).to_vec();
         Work {
-            launches: vec![(attention::launch(tokens, self.heads(), scene.table_pitch, self.rung), vec![])],
+            launches: vec![(
+                attention::launch(tokens, self.heads(), scene.table_pitch, self.format, self.rung),
+                vec![],
+            )],
             inputs: vec![
                 ("q", scene.q.part(first, tokens).bytes()),
                 ("positions", bytes(&scene.positions[first..first + tokens])),
                 ("sequences", bytes(&scene.sequences[first..first + tokens])),
                 ("pages", bytes(&scene.pages)),
-                ("k_cache", bytemuck::cast_slice(&scene.k_cache).to_vec()),
-                ("v_cache", bytemuck::cast_slice(&scene.v_cache).to_vec()),
+                ("k_cache", bytes(&scene.cache.key_words)),
+                ("v_cache", bytes(&scene.cache.value_words)),
             ],
             outputs: vec![],
         }
@@ -218,8 +225,8 @@ impl Spec {
             pages: &scene.pages,
             table_pitch: scene.table_pitch,
         };
-        let (k, v) = (exact(&scene.k_cache), exact(&scene.v_cache));
-        let y = attention::reference(&scene.q.exact(), &k, &v, step, self.heads());
+        let cache = &scene.cache;
+        let y = attention::reference(&scene.q.exact(), &cache.keys, &cache.values, step, self.heads());
         let mut work = self.work(scene, 0, scene.positions.len());
         let tolerance = if self.one_hot { TOLERANCE_SOFTMAX } else { TOLERANCE };
         work.outputs.push(Output::near("y", self.heads * self.head_dim, y, tolerance));

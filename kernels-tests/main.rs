@@ -14,6 +14,7 @@ mod data;
 mod device;
 mod embed;
 mod gated;
+mod kv;
 mod kv_write;
 mod layer_norm;
 mod linear;

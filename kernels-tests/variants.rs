@@ -4,7 +4,7 @@ use quernel::engine::EngineOptions;
 use quernel::kernels::activation::{self, Act};
 use quernel::kernels::linear::{Form, Output};
 use quernel::kernels::rope::Pairing;
-use quernel::kernels::{Launch, Params, Policy, Rung};
+use quernel::kernels::{KvFormat, Launch, Params, Policy, Rung};
 use quernel::kernels::{
     add, argmax, attention, embed, gated, kv_write, layer_norm, linear, random, rms_norm, rope, scale,
 };
@@ -154,9 +154,9 @@ fn token_kernels() -> Vec<Kernel> {
     let steps = || SIZES.into_iter().flat_map(move |tokens| head_dims().map(move |head_dim| (tokens, head_dim)));
     let tables = || SIZES.into_iter().flat_map(|columns| DTYPES.map(|dtype| (columns, dtype)));
     let attends = steps().flat_map(|(tokens, head_dim)| {
-        RUNGS.map(|rung| {
+        RUNGS.into_iter().flat_map(move |rung| {
             let heads = attention::Heads { heads: 4, kv_heads: 2, head_dim, scale: 0.1, window: None };
-            attention::launch(tokens, heads, 4, rung)
+            KvFormat::ALL.map(|format| attention::launch(tokens, heads, 4, format, rung))
         })
     });
     let turns = steps().flat_map(|(tokens, head_dim)| {
@@ -175,7 +175,7 @@ fn token_kernels() -> Vec<Kernel> {
             "kv_write",
             &["k", "v", "kv_rows"],
             &["k_cache", "v_cache"],
-            steps().map(|(tokens, head_dim)| kv_write::launch(tokens, 2, head_dim)),
+            steps().flat_map(|(tokens, head_dim)| KvFormat::ALL.map(|kv| kv_write::launch(tokens, 2, head_dim, kv))),
         ),
         kernel::<embed::Params>(
             "embed",

@@ -8,12 +8,13 @@
 // sequence gets zeros.
 //!use shared/fold
 //!slot reduce
+//!slot kv
 override WORKGROUP: u32 = 64u;
 override QUERIES: u32 = 1u;
 override HEAD_QUADS: u32 = 16u; // head_dim / 4
 override PAGE_TOKENS: u32 = 32u;
 const REDUCTIONS: u32 = QUERIES;
-const GROUPS: u32 = WORKGROUP / HEAD_QUADS; // of threads, each with its share of a block's keys
+const SHARES: u32 = WORKGROUP / HEAD_QUADS; // of threads, each with some of a block's keys
 const NO_SEQUENCE: u32 = 0xffffffffu;
 const MASKED: f32 = -1e30; // not an infinity: a shader may assume that there is none
 
@@ -31,20 +32,36 @@ struct Params {
 @group(0) @binding(2) var<storage, read> positions: array<u32>; // (token)
 @group(0) @binding(3) var<storage, read> sequences: array<u32>; // (token), NO_SEQUENCE where a bucket is filled up
 @group(0) @binding(4) var<storage, read> pages: array<u32>; // (sequence, position / PAGE_TOKENS)
-@group(0) @binding(5) var<storage, read> k_cache: array<vec4<f32>>; // (page, kv_head, place, head_dim / 4)
-@group(0) @binding(6) var<storage, read> v_cache: array<vec4<f32>>; // (page, kv_head, place, head_dim / 4)
+@group(0) @binding(5) var<storage, read> k_cache: array<Stored>; // (page, kv_head, head_dim / 4, place)
+@group(0) @binding(6) var<storage, read> v_cache: array<Stored>; // (page, kv_head, place, head_dim / 4)
 @group(0) @binding(7) var<storage, read_write> y: array<vec4<f32>>; // (token, head, head_dim / 4)
 
 var<workgroup> query: array<vec4<f32>, QUERIES * HEAD_QUADS>; // (query, head_dim / 4), scaled
 var<workgroup> chance: array<f32, QUERIES * WORKGROUP>; // (query, key): e^(score - largest)
-var<workgroup> place: array<u32, WORKGROUP>; // (key): its first quad in the caches
-var<workgroup> merged: array<vec4<f32>, WORKGROUP>; // (group, head_dim / 4)
+var<workgroup> key_block: array<u32, WORKGROUP>; // (key): page * kv_heads + kv_head
+var<workgroup> merged: array<vec4<f32>, WORKGROUP>; // (share, head_dim / 4)
 
 fn first_key(position: u32) -> u32 {
     if (params.window == 0u || position < params.window) {
         return 0u;
     }
     return position + 1u - params.window;
+}
+
+fn stored_key(block: u32, place: u32, quad: u32) -> vec4<f32> {
+    let numbers = unpack(k_cache[key_at(block, place, quad)]);
+    if (SCALED) {
+        return numbers * scale_in(k_cache[key_scale_at(block, place, quad)], quad);
+    }
+    return numbers;
+}
+
+fn stored_value(block: u32, place: u32, quad: u32) -> vec4<f32> {
+    let numbers = unpack(v_cache[value_at(block, place, quad)]);
+    if (SCALED) {
+        return numbers * scale_in(v_cache[value_scale_at(block, place, quad)], quad);
+    }
+    return numbers;
 }
 
 // Tokens [begin, end) are of one sequence.
@@ -67,29 +84,29 @@ fn attend(thread: u32, head: u32, begin: u32, end: u32) {
 
     var largest: array<f32, QUERIES>;
     var total: array<f32, QUERIES>; // of this thread's keys
-    var sum: array<vec4<f32>, QUERIES>; // of this group's keys, for one quad of the head
+    var sum: array<vec4<f32>, QUERIES>; // of this share's keys, for one quad of the head
     for (var i = 0u; i < QUERIES; i++) {
         largest[i] = MASKED;
     }
-    let group = thread / HEAD_QUADS;
+    let share = thread / HEAD_QUADS;
     let quad = thread % HEAD_QUADS;
 
-    for (var block = first - first % WORKGROUP; block <= last; block += WORKGROUP) {
-        let key = block + thread;
+    for (var begin_key = first - first % WORKGROUP; begin_key <= last; begin_key += WORKGROUP) {
+        let key = begin_key + thread;
         var scores: array<f32, QUERIES>;
-        var here = 0u;
+        var block = 0u;
         if (key >= first && key <= last) {
             let page = pages[sequence * params.table_pitch + key / PAGE_TOKENS];
-            here = ((page * params.kv_heads + kv_head) * PAGE_TOKENS + key % PAGE_TOKENS) * HEAD_QUADS;
+            block = page * params.kv_heads + kv_head;
             for (var i = 0u; i < HEAD_QUADS; i++) {
-                let k = k_cache[here + i];
+                let k = stored_key(block, key % PAGE_TOKENS, i);
                 for (var j = 0u; j < QUERIES; j++) {
                     let a = query[j * HEAD_QUADS + i];
                     scores[j] = fma(a.w, k.w, fma(a.z, k.z, fma(a.y, k.y, fma(a.x, k.x, scores[j]))));
                 }
             }
         }
-        place[thread] = here;
+        key_block[thread] = block;
         for (var i = 0u; i < QUERIES; i++) {
             let seen = key >= first_key(position[i]) && key <= position[i];
             scores[i] = select(MASKED, scores[i], seen);
@@ -107,12 +124,12 @@ fn attend(thread: u32, head: u32, begin: u32, end: u32) {
             chance[i * WORKGROUP + thread] = c;
         }
         workgroupBarrier();
-        if (group < GROUPS) {
+        if (share < SHARES) {
             // Keys before the first and after the last have no page: they are not read.
-            let lower = max(block, first) - block;
-            let upper = min(last + 1u - block, WORKGROUP);
-            for (var i = lower + (group + GROUPS - lower % GROUPS) % GROUPS; i < upper; i += GROUPS) {
-                let v = v_cache[place[i] + quad];
+            let lower = max(begin_key, first) - begin_key;
+            let upper = min(last + 1u - begin_key, WORKGROUP);
+            for (var i = lower + (share + SHARES - lower % SHARES) % SHARES; i < upper; i += SHARES) {
+                let v = stored_value(key_block[i], (begin_key + i) % PAGE_TOKENS, quad);
                 for (var j = 0u; j < QUERIES; j++) {
                     sum[j] = fma(vec4<f32>(chance[j * WORKGROUP + i]), v, sum[j]);
                 }
@@ -128,7 +145,7 @@ fn attend(thread: u32, head: u32, begin: u32, end: u32) {
         let all = collect_sum(i).x;
         if (thread < HEAD_QUADS && begin + i < end) {
             var value = merged[thread];
-            for (var g = 1u; g < GROUPS; g++) {
+            for (var g = 1u; g < SHARES; g++) {
                 value += merged[g * HEAD_QUADS + thread];
             }
             y[((begin + i) * params.heads + head) * HEAD_QUADS + thread] = value / all;

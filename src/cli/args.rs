@@ -2,6 +2,7 @@
 
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
 use quernel::engine::{EngineOptions, SamplerOptions};
+use quernel::kernels::KvFormat;
 use quernel::tensor::DType;
 use std::path::PathBuf;
 
@@ -23,6 +24,9 @@ pub struct ModelArguments {
     /// Store matrices on the GPU in this format [default: as in the checkpoint]
     #[arg(long, alias = "dtype", value_name = "FORMAT", value_parser = weights())]
     pub weights: Option<DType>,
+    /// Keep keys and values as f32, f16 or q8
+    #[arg(long, value_name = "FORMAT", default_value_t = EngineOptions::default().kv, value_parser = kv())]
+    pub kv: KvFormat,
     /// Give bitwise the same numbers alone, in a batch, and however the prompt is cut up
     #[arg(long)]
     pub deterministic: bool,
@@ -45,6 +49,7 @@ impl ModelArguments {
             batch: self.batch_size,
             deterministic: self.deterministic,
             dtype: self.weights,
+            kv: self.kv,
             check: self.check,
             ..EngineOptions::default()
         }
@@ -54,6 +59,11 @@ impl ModelArguments {
 /// A weight format by its name.
 pub fn weights() -> impl TypedValueParser<Value = DType> {
     PossibleValuesParser::new(DType::WEIGHTS.map(DType::name)).try_map(|name| name.parse::<DType>())
+}
+
+/// A format of the cache by its name.
+pub fn kv() -> impl TypedValueParser<Value = KvFormat> {
+    PossibleValuesParser::new(KvFormat::ALL.map(KvFormat::name)).try_map(|name| name.parse::<KvFormat>())
 }
 
 /// How the next token is chosen.

@@ -10,6 +10,7 @@ mod exit;
 mod generate;
 mod logits;
 mod open;
+mod perplexity;
 mod plan;
 mod timings;
 
@@ -46,6 +47,9 @@ enum Command {
     /// Write the logits of every position, to compare with another framework
     #[command(after_long_help = logits::EXAMPLES)]
     Logits(logits::Arguments),
+    /// Measure how well a model foretells a text, and what narrower numbers cost
+    #[command(after_long_help = perplexity::EXAMPLES)]
+    Perplexity(perplexity::Arguments),
 }
 
 /// Parses the command line and runs it.
@@ -60,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Plan(arguments) => plan::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Logits(arguments) => logits::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Perplexity(arguments) => perplexity::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| exit::report(&error))
 }

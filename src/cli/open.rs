@@ -24,9 +24,17 @@ pub struct Files {
 
 /// Looks at the model's files.
 pub fn files(arguments: &ModelArguments) -> anyhow::Result<Files> {
+    files_with(arguments, |options, _| options)
+}
+
+/// As [`files`], with options that `change` makes of the arguments', knowing the context that the model was trained for.
+pub fn files_with(
+    arguments: &ModelArguments,
+    change: impl FnOnce(EngineOptions, usize) -> EngineOptions,
+) -> anyhow::Result<Files> {
     let checkpoint = Checkpoint::open(&arguments.model)?;
     let model = Model::open(&checkpoint.config()?, &checkpoint)?;
-    let options = arguments.options(model.context());
+    let options = change(arguments.options(model.context()), model.context());
     options.validate()?;
     let context = options.context(model.context())?;
     Ok(Files { checkpoint, options, context })
@@ -48,6 +56,11 @@ impl Files {
         if !arguments.quiet {
             introduce(gpu.info());
         }
+        self.load(gpu, arguments)
+    }
+
+    /// Uploads the model to an adapter that is open.
+    pub fn load(self, gpu: Gpu, arguments: &ModelArguments) -> anyhow::Result<Engine> {
         let bar = progress_bar(arguments.quiet);
         let progress = &mut |done, total| {
             bar.set_length(total);

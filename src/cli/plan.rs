@@ -1,6 +1,6 @@
 //! `quernel plan`: what a step does, without doing it.
 
-use super::args::weights;
+use super::args::{kv, weights};
 use super::open;
 use clap::Args;
 use pollster::block_on;
@@ -9,7 +9,7 @@ use quernel::checkpoint::Checkpoint;
 use quernel::engine::EngineOptions;
 use quernel::gpu::Gpu;
 use quernel::graph::{Plan, StepShape};
-use quernel::kernels::{PAGE_TOKENS, Policy};
+use quernel::kernels::{KvFormat, PAGE_TOKENS, Policy};
 use quernel::model::{Model, Outputs};
 use quernel::tensor::{Caps, DType};
 use std::io::Write;
@@ -45,6 +45,9 @@ pub struct Arguments {
     /// Store matrices on the GPU in this format [default: as in the checkpoint]
     #[arg(long, alias = "dtype", value_name = "FORMAT", value_parser = weights())]
     weights: Option<DType>,
+    /// Keep keys and values as f32, f16 or q8
+    #[arg(long, value_name = "FORMAT", default_value_t = EngineOptions::default().kv, value_parser = kv())]
+    kv: KvFormat,
     /// Use only kernels whose numbers do not depend on what else is in the step
     #[arg(long)]
     deterministic: bool,
@@ -67,7 +70,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let pages = context.div_ceil(PAGE_TOKENS);
     let shape = StepShape { tokens: arguments.tokens, outputs: 1, sequences: 1, table_pitch: pages };
     let graph = model.graph(shape, context, Outputs::Argmax, &checkpoint, arguments.weights)?;
-    let plan = Plan::new(graph, &caps, Policy::new(&caps, arguments.deterministic))?;
+    let plan = Plan::new(graph.with_kv(arguments.kv), &caps, Policy::new(&caps, arguments.deterministic))?;
     let mut out = std::io::stdout().lock();
     if arguments.dot {
         out.write_all(plan.dot().as_bytes())?;
@@ -76,7 +79,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     writeln!(out, "{}, {} parameters, on {}", model.name(), model.parameters(), caps.adapter)?;
     writeln!(out, "{} tokens in a context of {context}\n", arguments.tokens)?;
     write!(out, "{plan}")?;
-    writeln!(out, "cache       {pages} pages of {PAGE_TOKENS} tokens, {} bytes", plan.cache_bytes(pages))?;
+    let bytes = plan.cache_bytes(pages);
+    writeln!(out, "cache       {pages} pages of {PAGE_TOKENS} tokens in {}, {bytes} bytes", arguments.kv)?;
     Ok(())
 }
 

@@ -89,7 +89,7 @@ impl Engine {
         let pages = context.div_ceil(PAGE_TOKENS) * options.sessions;
         let pool = Arc::new(Mutex::new(PagePool::new(pages)?));
         let shape = StepShape { tokens: 1, outputs: 1, sequences: 1, table_pitch: 1 };
-        let graph = model.graph(shape, context, Outputs::Argmax, &*tensors, options.dtype)?;
+        let graph = model.graph(shape, context, Outputs::Argmax, &*tensors, options.dtype)?.with_kv(options.kv);
         let reference = options.check.then(|| Reference::new(&graph.caches, pages));
         let plan = Plan::new(graph, gpu.caps(), policy)?;
         let executor = Executor::load(gpu, &plan, pages, &*tensors, progress).await?;
@@ -160,19 +160,34 @@ impl Engine {
     pub async fn logits(&mut self, tokens: &[u32], each: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
         let mut session = self.session(SamplerOptions::greedy(), 0)?;
         session.push(tokens)?;
-        let most = (LOGITS_AT_ONCE / (4 * self.model.vocab())).clamp(1, self.options.batch);
-        // The largest power of two, since counts are rounded up to one.
-        let most = 1 << most.ilog2();
         while session.waiting() > 0 {
             let first = session.computed();
-            let count = session.waiting().min(most);
-            let parts = [Part { session: 0, tokens: count, last: count == session.waiting() }];
-            let Some(plan) = self.run(&mut [&mut session], &parts, Outputs::Logits, true).await? else { break };
-            self.executor.read(plan, 0, &mut self.words).await?;
-            each(first, bytemuck::cast_slice(&self.words[..count * self.model.vocab()]))?;
-            session.commit(count);
+            each(first, self.next_logits(&mut session).await?)?;
         }
         Ok(())
+    }
+
+    /// Computes waiting tokens of `session`, [`logits_at_once`](Self::logits_at_once) at most: the logits of each of
+    /// them, (tokens, vocabulary).
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub async fn next_logits(&mut self, session: &mut Session) -> Result<&[f32]> {
+        let count = session.waiting().min(self.logits_at_once());
+        let parts = [Part { session: 0, tokens: count, last: count == session.waiting() }];
+        let parts = if count == 0 { &[] } else { &parts[..] };
+        if let Some(plan) = self.run(&mut [&mut *session], parts, Outputs::Logits, true).await? {
+            self.executor.read(plan, 0, &mut self.words).await?;
+            session.commit(count);
+        }
+        Ok(bytemuck::cast_slice(&self.words[..count * self.model.vocab()]))
+    }
+
+    /// Most tokens whose logits are brought to the host at once.
+    pub fn logits_at_once(&self) -> usize {
+        let most = (LOGITS_AT_ONCE / (4 * self.model.vocab())).clamp(1, self.options.batch);
+        // The largest power of two, since counts are rounded up to one.
+        1 << most.ilog2()
     }
 
     /// Submits the step that `parts` make; `None` where they are none.
@@ -219,7 +234,7 @@ impl Engine {
     /// [`Error::DoesNotFit`] where the adapter's limits are too small for it.
     pub fn plan(&self, shape: StepShape, outputs: Outputs) -> Result<Plan> {
         let graph = self.model.graph(shape, self.context, outputs, &*self.tensors, self.options.dtype)?;
-        Plan::new(graph, self.executor.gpu().caps(), self.policy)
+        Plan::new(graph.with_kv(self.options.kv), self.executor.gpu().caps(), self.policy)
     }
 
     /// The next token of the session whose logits, or the largest of them, are in `row` of what was read.

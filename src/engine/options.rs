@@ -1,5 +1,6 @@
 //! What an engine is to be like.
 
+use crate::kernels::KvFormat;
 use crate::tensor::DType;
 use crate::{Error, Result};
 
@@ -24,6 +25,8 @@ pub struct EngineOptions {
     pub deterministic: bool,
     /// How matrices are stored on the GPU; by default as in the checkpoint.
     pub dtype: Option<DType>,
+    /// How the cache stores keys and values. Halves are the default, on any adapter: they need no feature.
+    pub kv: KvFormat,
     /// Compute every step by definition as well, node by node, and stop where the GPU differs. Slow.
     pub check: bool,
 }
@@ -74,6 +77,14 @@ impl EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { context: None, batch: 512, sessions: 1, deterministic: false, dtype: None, check: false }
+        Self {
+            context: None,
+            batch: 512,
+            sessions: 1,
+            deterministic: false,
+            dtype: None,
+            kv: KvFormat::F16,
+            check: false,
+        }
     }
 }

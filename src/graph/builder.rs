@@ -3,7 +3,7 @@
 use super::{Cache, Graph, Node, Op, StepInput, StepShape, Tensors, Value};
 use crate::kernels::activation::Act;
 use crate::kernels::linear::Form;
-use crate::kernels::{attention, rope};
+use crate::kernels::{KvFormat, attention, rope};
 use crate::tensor::{DType, Fact, PITCH, Shape};
 use crate::{Error, Result};
 use std::panic::Location;
@@ -40,7 +40,14 @@ impl<'a> Builder<'a> {
     ///
     /// Matrices keep the storage they have there, or take `width` where it is given; vectors become `F32`.
     pub fn new(step: StepShape, tensors: &'a dyn Tensors, width: Option<DType>) -> Self {
-        let graph = Graph { step, nodes: Vec::new(), weights: Vec::new(), caches: Vec::new(), outputs: Vec::new() };
+        let graph = Graph {
+            step,
+            nodes: Vec::new(),
+            weights: Vec::new(),
+            caches: Vec::new(),
+            kv: KvFormat::F32,
+            outputs: Vec::new(),
+        };
         Self { graph, tensors, width, nothing: Fact::new(DType::U32, [0]) }
     }
 

@@ -46,7 +46,7 @@ impl Lowering<'_> {
             Op::KvWrite { layer } => self.kv_write(index, node, *layer),
             Op::Attention { layer, heads } => {
                 let pitch = self.plan.step.table_pitch;
-                let launch = kernels::attention::launch(rows, *heads, pitch, rung);
+                let launch = kernels::attention::launch(rows, *heads, pitch, self.plan.graph.kv, rung);
                 self.simple(index, node, launch, &["q", "positions", "sequences", "pages"])?;
                 self.also(&[("k_cache", Buffer::Keys(*layer)), ("v_cache", Buffer::Values(*layer))]);
                 Ok(())
@@ -79,7 +79,8 @@ impl Lowering<'_> {
 
     fn kv_write(&mut self, index: usize, node: &Node, layer: usize) -> Result<()> {
         let cache = self.plan.graph.caches[layer];
-        let launch = kernels::kv_write::launch(self.plan.step.tokens, cache.kv_heads, cache.head_dim);
+        let kv = self.plan.graph.kv;
+        let launch = kernels::kv_write::launch(self.plan.step.tokens, cache.kv_heads, cache.head_dim, kv);
         let bindings = vec![
             ("k", self.whole(node, node.inputs[0])?),
             ("v", self.whole(node, node.inputs[1])?),

@@ -3,7 +3,7 @@
 use super::{Source, StepInput, StepShape};
 use crate::kernels::activation::Act;
 use crate::kernels::linear::{Form, Output};
-use crate::kernels::{attention, rope};
+use crate::kernels::{KvFormat, attention, rope};
 use crate::tensor::Fact;
 use std::panic::Location;
 
@@ -166,6 +166,15 @@ pub struct Graph {
     pub weights: Vec<Weight>,
     /// The layers' caches, by layer.
     pub caches: Vec<Cache>,
+    /// How the caches store keys and values; as they are, unless [`with_kv`](Self::with_kv) says otherwise.
+    pub kv: KvFormat,
     /// What is kept for the host to read.
     pub outputs: Vec<Value>,
+}
+
+impl Graph {
+    /// The same graph over caches of another format.
+    pub fn with_kv(self, kv: KvFormat) -> Self {
+        Self { kv, ..self }
+    }
 }

@@ -5,7 +5,7 @@ use super::lower::lower;
 use super::memory::{Lifetime, assign};
 use super::stack::{WeightBuffer, WeightUse, stack};
 use super::{Cache, Graph, Op, StepInput, StepShape, Value};
-use crate::kernels::{Launch, PAGE_TOKENS, Policy};
+use crate::kernels::{KvFormat, Launch, Policy};
 use crate::tensor::{Caps, Fact};
 use crate::{Error, Result};
 use std::fmt;
@@ -125,14 +125,14 @@ impl Plan {
 
     /// Bytes of all layers' caches of `pages` pages.
     pub fn cache_bytes(&self, pages: usize) -> u64 {
-        self.graph.caches.iter().map(|cache| 2 * cache.bytes(pages)).sum()
+        self.graph.caches.iter().map(|cache| 2 * cache.bytes(pages, self.graph.kv)).sum()
     }
 }
 
 impl Cache {
-    /// Bytes of the keys, or of the values, of `pages` pages.
-    pub fn bytes(&self, pages: usize) -> u64 {
-        4 * (pages * PAGE_TOKENS) as u64 * (self.kv_heads * self.head_dim) as u64
+    /// Bytes of the keys, or of the values, of `pages` pages in `format`.
+    pub fn bytes(&self, pages: usize, format: KvFormat) -> u64 {
+        pages as u64 * (self.kv_heads * format.block_bytes(self.head_dim)) as u64
     }
 }
 

@@ -1,7 +1,7 @@
 //! `attention`: y = softmax(scale · q Kᵀ) V over the paged cache: causal, grouped-query, with an optional window.
 
 use super::kv_write::place;
-use super::{Launch, NOTHING, PAGE_TOKENS, Rung, WORKGROUP, fold, launch as make, params};
+use super::{KvFormat, Launch, NOTHING, PAGE_TOKENS, Rung, WORKGROUP, fold, launch as make, params};
 
 params! {
     /// The shader's `Params`.
@@ -42,9 +42,9 @@ pub struct Heads {
     pub window: Option<usize>,
 }
 
-/// Attends `tokens` tokens, with `table_pitch` pages from one sequence's table to the next.
+/// Attends `tokens` tokens to a cache of `format`, with `table_pitch` pages from one sequence's table to the next.
 /// Binds `q`, `positions`, `sequences`, `pages`, `k_cache`, `v_cache`, `y`.
-pub fn launch(tokens: usize, heads: Heads, table_pitch: usize, rung: Rung) -> Launch {
+pub fn launch(tokens: usize, heads: Heads, table_pitch: usize, format: KvFormat, rung: Rung) -> Launch {
     let params = Params {
         tokens: tokens as u32,
         heads: heads.heads as u32,
@@ -61,7 +61,7 @@ pub fn launch(tokens: usize, heads: Heads, table_pitch: usize, rung: Rung) -> La
         ("PAGE_TOKENS", PAGE_TOKENS as u32),
     ];
     let grid = fold(heads.heads * tokens.div_ceil(queries));
-    make("attention", "attention", vec![rung.reduce()], constants, params, grid)
+    make("attention", "attention", vec![rung.reduce(), format.slot()], constants, params, grid)
 }
 
 /// One step's tokens, and where their sequences lie in the cache.
@@ -77,7 +77,9 @@ pub struct Step<'a> {
     pub table_pitch: usize,
 }
 
-/// The definition; a token of no sequence gives zeros. The caches are laid out as `kv_write` does.
+/// The definition; a token of no sequence gives zeros. The caches are those that [`kv_write::reference`] fills.
+///
+/// [`kv_write::reference`]: super::kv_write::reference
 pub fn reference(q: &[f64], k_cache: &[f64], v_cache: &[f64], step: Step<'_>, heads: Heads) -> Vec<f64> {
     let mut y = vec![0.0; q.len()];
     let width = heads.heads * heads.head_dim;

@@ -13,6 +13,7 @@ pub mod argmax;
 pub mod attention;
 pub mod embed;
 pub mod gated;
+mod kv;
 pub mod kv_write;
 mod launch;
 pub mod layer_norm;
@@ -23,6 +24,7 @@ pub mod rms_norm;
 pub mod rope;
 pub mod scale;
 
+pub use kv::KvFormat;
 pub(crate) use launch::params;
 pub use launch::{FOLD, Launch, Params, Variant, fold};
 pub use policy::{Policy, Rung};

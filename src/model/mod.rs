@@ -17,7 +17,7 @@ mod tests;
 
 use crate::checkpoint::Config;
 use crate::graph::{Builder, Cache, Graph, Source, StepShape, Tensors, Value};
-use crate::kernels::PAGE_TOKENS;
+use crate::kernels::{KvFormat, PAGE_TOKENS};
 use crate::tensor::DType;
 use crate::{Error, Result};
 use std::fmt;
@@ -166,9 +166,9 @@ impl Model {
         &self.caches
     }
 
-    /// Bytes that all layers' caches keep of one token.
-    pub fn cache_bytes_per_token(&self) -> u64 {
-        self.caches.iter().map(|cache| 2 * cache.bytes(1) / PAGE_TOKENS as u64).sum()
+    /// Bytes that all layers' caches of `format` keep of one token.
+    pub fn cache_bytes_per_token(&self, format: KvFormat) -> u64 {
+        self.caches.iter().map(|cache| 2 * cache.bytes(1, format) / PAGE_TOKENS as u64).sum()
     }
 
     /// Numbers in the weights; those that two layers share count once.

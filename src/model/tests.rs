@@ -3,8 +3,8 @@
 use super::*;
 use crate::checkpoint::Checkpoint;
 use crate::graph::{Op, Plan, Source};
-use crate::kernels::Policy;
 use crate::kernels::attention::Heads;
+use crate::kernels::{KvFormat, Policy};
 use crate::tensor::{Caps, Fact, Shape, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -277,7 +277,8 @@ fn gpt2_takes_its_weights_apart_and_scales_by_layer() {
 fn a_step_and_its_context_are_checked() {
     let (config, tensors) = (decoder("LlamaForCausalLM", ""), decoder_tensors(8, &[], true));
     let model = Model::open(&config, &tensors).unwrap();
-    assert_eq!(model.cache_bytes_per_token(), 2 * 2 * 2 * 8 * 4);
+    let bytes = |format| model.cache_bytes_per_token(format);
+    assert_eq!(KvFormat::ALL.map(bytes), [2 * 2 * 2 * 8 * 4, 2 * 2 * 2 * 8 * 2, 2 * 2 * 2 * (8 + 4)]);
     let step = StepShape { tokens: 5, outputs: 1, sequences: 1, table_pitch: 2 };
     for context in [0, 65] {
         let error = model.graph(step, context, Outputs::Logits, &tensors, None).unwrap_err();

@@ -5,6 +5,7 @@ use super::weights::Weights;
 use super::{Progress, Scratch, StepInputs};
 use crate::gpu::{Gpu, Usage};
 use crate::graph::{Cache, Plan, Tensors};
+use crate::kernels::KvFormat;
 use crate::{Error, Result};
 
 /// A model's weights and caches on the GPU, and the plans that run on them.
@@ -14,6 +15,7 @@ pub struct Executor {
     gpu: Gpu,
     weights: Weights,
     layers: Vec<Layer>,
+    kv: KvFormat,
     scratch: Scratch,
     plans: Vec<Resident>,
     raw: Vec<u8>,
@@ -40,9 +42,10 @@ impl Executor {
         progress: Progress<'_>,
     ) -> Result<Self> {
         let layers = plan.graph.caches.iter().enumerate();
-        let layers = layers.map(|(index, cache)| layer(&gpu, index, cache, pages)).collect::<Result<Vec<_>>>()?;
+        let kv = plan.graph.kv;
+        let layers = layers.map(|(index, cache)| layer(&gpu, index, cache, pages, kv)).collect::<Result<Vec<_>>>()?;
         let weights = Weights::upload(&gpu, plan, tensors, progress).await?;
-        Ok(Self { gpu, weights, layers, scratch: Scratch::default(), plans: Vec::new(), raw: Vec::new() })
+        Ok(Self { gpu, weights, layers, kv, scratch: Scratch::default(), plans: Vec::new(), raw: Vec::new() })
     }
 
     /// The device it runs on.
@@ -53,8 +56,13 @@ impl Executor {
     /// Makes a plan resident: compiles its pipelines and binds its buffers.
     ///
     /// # Errors
-    /// [`Error::Shader`] where a kernel does not link, [`Error::OutOfMemory`], [`Error::Gpu`].
+    /// [`Error::Shader`] where a kernel does not link, [`Error::OutOfMemory`], [`Error::Gpu`], also where the plan is for
+    /// a cache of another format than the one that was loaded.
     pub fn add(&mut self, plan: Plan) -> Result<PlanId> {
+        if plan.graph.kv != self.kv {
+            let message = format!("a plan for a cache of {} on a cache of {}", plan.graph.kv, self.kv);
+            return Err(Error::Gpu { message });
+        }
         let resident = Resident::new(&self.gpu, plan, &self.weights, &self.layers, &mut self.scratch)?;
         self.gpu.health()?;
         self.plans.push(resident);
@@ -99,16 +107,16 @@ fn unknown_plan() -> Error {
     Error::Gpu { message: "this executor has no such plan".to_owned() }
 }
 
-fn layer(gpu: &Gpu, index: usize, cache: &Cache, pages: usize) -> Result<Layer> {
-    let bytes = cache.bytes(pages);
+fn layer(gpu: &Gpu, index: usize, cache: &Cache, pages: usize, kv: KvFormat) -> Result<Layer> {
+    let bytes = cache.bytes(pages, kv);
     let limit = gpu.caps().max_binding.min(gpu.caps().max_buffer);
     if bytes > limit {
         return Err(Error::DoesNotFit {
-            what: format!("the key-value cache of a layer, {pages} pages,"),
+            what: format!("the {kv} key-value cache of a layer, {pages} pages,"),
             need: bytes,
             have: limit,
             limit_name: format!("the largest binding of {:?}", gpu.caps().adapter),
-            way_out: "; a shorter context (-c) needs less".to_owned(),
+            way_out: "; a shorter context (-c) or a narrower cache (--kv) needs less".to_owned(),
         });
     }
     let keys = gpu.buffer(&format!("keys {index}"), bytes, Usage::Activation)?;

@@ -7,7 +7,7 @@ use crate::kernels::linear::{Form, Output};
 use crate::kernels::{self, PAGE_TOKENS, attention};
 use crate::{Error, Result};
 
-/// Computes graphs of one model, keeping keys and values from step to step.
+/// Computes graphs of one model, keeping keys and values from step to step, rounded to the graph's format of the cache.
 ///
 /// It reads weights from the checkpoint at every use, a block at a time, so it needs little memory and is slow: it is
 /// for checking, not for running.
@@ -35,7 +35,7 @@ pub struct Reference {
     caches: Vec<Layer>,
 }
 
-/// One layer's keys and values, laid out as on the GPU.
+/// One layer's keys and values, as [`kernels::kv_write::place`] says.
 struct Layer {
     keys: Vec<f64>,
     values: Vec<f64>,
@@ -129,8 +129,8 @@ impl Reference {
                 let Cache { kv_heads, head_dim } = graph.caches[*layer];
                 let rows = inputs.list(StepInput::KvRows);
                 let cache = &mut self.caches[*layer];
-                kernels::kv_write::reference(k, rows, &mut cache.keys, kv_heads, head_dim);
-                kernels::kv_write::reference(v, rows, &mut cache.values, kv_heads, head_dim);
+                kernels::kv_write::reference(k, rows, &mut cache.keys, kv_heads, head_dim, graph.kv);
+                kernels::kv_write::reference(v, rows, &mut cache.values, kv_heads, head_dim, graph.kv);
                 Ok(Vec::new())
             }
             Op::Attention { layer, heads } => {

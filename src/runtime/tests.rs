@@ -4,7 +4,7 @@ use super::{Executor, Reference, StepInputs};
 use crate::gpu::{Choice, Gpu};
 use crate::graph::{Builder, Cache, Graph, Plan, StepInput, StepShape};
 use crate::kernels::activation::Act;
-use crate::kernels::{NOTHING, Policy, Rung, attention, rope};
+use crate::kernels::{KvFormat, NOTHING, Policy, Rung, attention, rope};
 use crate::tensor::{Caps, DType, Tensor};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -96,9 +96,9 @@ fn open() -> Gpu {
     pollster::block_on(Gpu::open(&Choice::default())).expect("these tests need a GPU driver; see scripts/drivers")
 }
 
-fn run(gpu: &Gpu, policy: Policy, width: Option<DType>) -> Result<(Vec<f32>, Vec<u32>)> {
+fn run(gpu: &Gpu, policy: Policy, width: Option<DType>, kv: KvFormat) -> Result<(Vec<f32>, Vec<u32>)> {
     let tensors = tensors();
-    let plan = Plan::new(graph(&tensors, width)?, gpu.caps(), policy)?;
+    let plan = Plan::new(graph(&tensors, width)?.with_kv(kv), gpu.caps(), policy)?;
     let inputs = inputs(gpu.caps().binding_alignment);
     let mut reference = Reference::new(&plan.graph.caches, 3);
     let expected = Reference::new(&plan.graph.caches, 3).run(&plan.graph, &tensors, &inputs)?;
@@ -127,8 +127,12 @@ fn run(gpu: &Gpu, policy: Policy, width: Option<DType>) -> Result<(Vec<f32>, Vec
 fn the_gpu_agrees_with_the_definitions_in_every_format() -> Result<()> {
     let gpu = open();
     for rung in Rung::available(gpu.caps()) {
+        let policy = Policy { rung: *rung, deterministic: false, processor: false };
         for width in [None, Some(DType::F16), Some(DType::BF16)] {
-            run(&gpu, Policy { rung: *rung, deterministic: false, processor: false }, width)?;
+            run(&gpu, policy, width, KvFormat::F32)?;
+        }
+        for kv in [KvFormat::F16, KvFormat::Q8] {
+            run(&gpu, policy, None, kv)?;
         }
     }
     Ok(())
@@ -138,7 +142,7 @@ fn the_gpu_agrees_with_the_definitions_in_every_format() -> Result<()> {
 fn weights_that_exceed_a_binding_are_sharded_and_give_the_same() -> Result<()> {
     let gpu = open();
     let policy = Policy::new(gpu.caps(), true);
-    let whole = run(&gpu, policy, None)?;
+    let whole = run(&gpu, policy, None, KvFormat::F32)?;
     let small = Caps { max_binding: 16 * 24 * 4, ..gpu.caps().clone() };
     let tensors = tensors();
     let plan = Plan::new(graph(&tensors, None)?, &small, policy)?;
@@ -172,6 +176,18 @@ fn a_wrong_weight_is_found_at_the_node_that_uses_it() -> Result<()> {
         }
         other => panic!("{other:?}"),
     }
+    Ok(())
+}
+
+#[test]
+fn a_plan_for_another_cache_is_refused() -> Result<()> {
+    let gpu = open();
+    let tensors = tensors();
+    let plan = |kv| Plan::new(graph(&tensors, None)?.with_kv(kv), gpu.caps(), Policy::new(gpu.caps(), false));
+    let single = plan(KvFormat::F32)?;
+    let mut executor = pollster::block_on(Executor::load(gpu.clone(), &single, 3, &tensors, &mut |_, _| ()))?;
+    let refused = executor.add(plan(KvFormat::F16)?);
+    assert!(matches!(&refused, Err(Error::Gpu { message }) if message.contains("f16")), "{refused:?}");
     Ok(())
 }
 

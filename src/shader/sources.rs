@@ -23,6 +23,9 @@ const SOURCES: &[(&str, &str)] = shaders![
     "gated",
     "input/plain",
     "input/rms_norm",
+    "kv/f16",
+    "kv/f32",
+    "kv/q8",
     "kv_write",
     "layer_norm",
     "matmul",
@@ -51,7 +54,9 @@ const SOURCES: &[(&str, &str)] = shaders![
     "scale",
     "shared/dot",
     "shared/fold",
+    "shared/half",
     "shared/keep",
+    "shared/kv_quads",
     "shared/linear",
 ];
 
