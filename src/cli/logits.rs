@@ -5,7 +5,6 @@ use super::open;
 use clap::Args;
 use pollster::block_on;
 use quernel::Error;
-use quernel::text::Tokenizer;
 use safetensors::tensor::{Dtype, TensorView};
 use std::path::PathBuf;
 
@@ -37,7 +36,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let files = open::files(&arguments.model)?;
     let tokens = match &arguments.prompt {
-        Some(text) => Tokenizer::open(&arguments.model.model)?.encode(text)?,
+        Some(text) => files.tokenizer()?.encode(text)?,
         None => arguments.tokens.clone(),
     };
     files.expect_room(&tokens)?;
