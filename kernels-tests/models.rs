@@ -4,12 +4,14 @@
 //! What fails here is wrong in a model's file, in a checkpoint's reading or in a kernel's definition, and not in a
 //! shader or a driver.
 
-use quernel::checkpoint::{Checkpoint, Config};
+mod fixtures;
+
+use fixtures::{Golden, golden};
+use quernel::checkpoint::Checkpoint;
 use quernel::graph::{StepInput, StepShape};
 use quernel::kernels::{KvFormat, PAGE_TOKENS};
 use quernel::model::{Model, Outputs};
 use quernel::runtime::{Reference, StepInputs};
-use std::path::{Path, PathBuf};
 
 /// transformers' own rounding in `f32` moves the logits by at most 1e-5 of their standard deviation (the golden script
 /// refuses a fixture where it does not), and the angles differ in the last bit where a library's cosine does.
@@ -18,32 +20,18 @@ const ALLOWED: f64 = 2e-5;
 /// The pages of the one sequence, out of order as they are when sequences come and go.
 const PAGES: [u32; 3] = [2, 0, 1];
 
-struct Golden {
-    name: String,
+/// A golden checkpoint, read.
+struct Opened {
+    golden: Golden,
     checkpoint: Checkpoint,
     model: Model,
-    expected: serde_json::Value,
-    /// (tokens, vocab).
-    logits: Vec<f32>,
 }
 
-impl Golden {
-    fn open(dir: &Path, config: Config) -> Self {
-        let checkpoint = Checkpoint::open(dir).unwrap();
-        let model = Model::open(&config, &checkpoint).unwrap();
-        let expected = std::fs::read_to_string(dir.join("expected.json")).unwrap();
-        let logits = Checkpoint::open(dir.join("expected.safetensors")).unwrap();
-        let rows = logits.fact("logits").unwrap().shape.rows();
-        let mut bytes = Vec::new();
-        logits.read_rows("logits", 0..rows, &mut bytes).unwrap();
-        let logits = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-        let name = config.path().strip_prefix(assets()).unwrap().display().to_string();
-        Self { name, checkpoint, model, expected: serde_json::from_str(&expected).unwrap(), logits }
-    }
-
-    fn ids(&self, list: &str) -> Vec<u32> {
-        let ids = self.expected[list].as_array().unwrap();
-        ids.iter().map(|id| id.as_u64().unwrap() as u32).collect()
+impl Opened {
+    fn new(golden: Golden) -> Self {
+        let checkpoint = Checkpoint::open(&golden.dir).unwrap();
+        let model = Model::open(&checkpoint.config().unwrap(), &checkpoint).unwrap();
+        Self { golden, checkpoint, model }
     }
 
     /// A reference whose caches are empty.
@@ -87,11 +75,11 @@ impl Golden {
     /// As many tokens after the prompt as transformers was asked for.
     fn greedy(&self, kv: KvFormat) -> Vec<u32> {
         let mut reference = self.reference();
-        let (mut ids, mut first, mut text) = (self.ids("prompt"), 0, Vec::new());
-        for _ in self.ids("greedy") {
+        let (mut ids, mut first, mut text) = (self.golden.ids("prompt"), 0, Vec::new());
+        for _ in self.golden.ids("greedy") {
             let found = self.step_over(kv, &mut reference, Outputs::Argmax, &ids, first);
             let [.., next, not_finite] = found[..] else { panic!("no output") };
-            assert_eq!(not_finite, 0.0, "{}", self.name);
+            assert_eq!(not_finite, 0.0, "{}", self.golden.name);
             first += ids.len();
             ids = vec![next as u32];
             text.push(next as u32);
@@ -100,43 +88,17 @@ impl Golden {
     }
 }
 
-fn assets() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/golden")
-}
-
-/// Every golden checkpoint, once for each of its configurations.
-fn golden() -> Vec<Golden> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(assets()).unwrap() {
-        let dir = entry.unwrap().path();
-        for config in ["config.json", "config-classic.json"].map(|name| dir.join(name)) {
-            if let Ok(text) = std::fs::read_to_string(&config) {
-                all.push(Golden::open(&dir, Config::from_json(&config, &text).unwrap()));
-            }
-        }
-    }
-    all
-}
-
-fn deviation(logits: &[f32]) -> f64 {
-    let mean = logits.iter().map(|&x| f64::from(x)).sum::<f64>() / logits.len() as f64;
-    (logits.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / logits.len() as f64).sqrt()
-}
-
-fn largest_difference(a: impl Iterator<Item = f64>, b: &[f64]) -> f64 {
-    a.zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+fn opened() -> impl Iterator<Item = Opened> {
+    golden().into_iter().map(Opened::new)
 }
 
 #[test]
 fn logits_are_those_of_transformers() {
-    let golden = golden();
-    assert!(golden.len() >= 9, "{} golden configurations", golden.len());
-    for golden in golden {
-        let logits = golden.step(&mut golden.reference(), Outputs::Logits, &golden.ids("tokens"), 0);
-        assert_eq!(logits.len(), golden.logits.len(), "{}", golden.name);
-        let error = largest_difference(golden.logits.iter().map(|&x| f64::from(x)), &logits);
-        let error = error / deviation(&golden.logits);
-        println!("{:<28} {error:.2e} of the logits' deviation", golden.name);
+    for opened in opened() {
+        let Opened { golden, .. } = &opened;
+        let logits = opened.step(&mut opened.reference(), Outputs::Logits, &golden.ids("tokens"), 0);
+        let error = golden.error(logits.into_iter());
+        println!("{:<20} {error:.1e} of the logits' deviation", golden.name);
         assert!(error <= ALLOWED, "{}: {error:e} of the logits' deviation", golden.name);
     }
 }
@@ -147,12 +109,12 @@ const ALLOWED_OF_CACHE: [(KvFormat, f64); 2] = [(KvFormat::F16, 1e-2), (KvFormat
 
 #[test]
 fn a_narrower_cache_moves_logits_little() {
-    for golden in golden() {
-        let ids = golden.ids("tokens");
-        let exact = golden.step(&mut golden.reference(), Outputs::Logits, &ids, 0);
+    for opened in opened() {
+        let Opened { golden, .. } = &opened;
         for (kv, allowed) in ALLOWED_OF_CACHE {
-            let found = golden.step_over(kv, &mut golden.reference(), Outputs::Logits, &ids, 0);
-            let error = largest_difference(exact.iter().copied(), &found) / deviation(&golden.logits);
+            let reference = &mut opened.reference();
+            let found = opened.step_over(kv, reference, Outputs::Logits, &golden.ids("tokens"), 0);
+            let error = golden.error(found.into_iter());
             println!("{:<28} {kv} {error:.2e} of the logits' deviation", golden.name);
             assert!(error > 0.0 && error <= allowed, "{} {kv}: {error:e} of the logits' deviation", golden.name);
         }
@@ -162,22 +124,22 @@ fn a_narrower_cache_moves_logits_little() {
 /// A token sees the tokens of earlier steps through the cache as it sees those of its own.
 #[test]
 fn a_prompt_may_come_in_pieces() {
-    for golden in golden() {
-        let ids = golden.ids("tokens");
-        let whole = golden.step(&mut golden.reference(), Outputs::Logits, &ids, 0);
-        let mut reference = golden.reference();
+    for opened in opened() {
+        let ids = opened.golden.ids("tokens");
+        let whole = opened.step(&mut opened.reference(), Outputs::Logits, &ids, 0);
+        let mut reference = opened.reference();
         let mut pieces = Vec::new();
         for (first, last) in [(0, 20), (20, 21), (21, ids.len())] {
-            pieces.extend(golden.step(&mut reference, Outputs::Logits, &ids[first..last], first));
+            pieces.extend(opened.step(&mut reference, Outputs::Logits, &ids[first..last], first));
         }
-        assert_eq!(whole, pieces, "{}", golden.name);
+        assert_eq!(whole, pieces, "{}", opened.golden.name);
     }
 }
 
 #[test]
 fn greedy_text_is_that_of_transformers() {
-    for golden in golden() {
-        assert_eq!(golden.greedy(KvFormat::F32), golden.ids("greedy"), "{}", golden.name);
+    for opened in opened() {
+        assert_eq!(opened.greedy(KvFormat::F32), opened.golden.ids("greedy"), "{}", opened.golden.name);
     }
 }
 
@@ -185,10 +147,11 @@ fn greedy_text_is_that_of_transformers() {
 #[test]
 fn greedy_text_stays_in_a_narrower_cache() {
     let mut held = 0;
-    for golden in golden() {
+    for opened in opened() {
+        let Opened { golden, .. } = &opened;
         let gap = golden.expected["min_gap"].as_f64().unwrap();
         for (kv, _) in ALLOWED_OF_CACHE.into_iter().filter(|(_, allowed)| 2.0 * allowed < gap) {
-            assert_eq!(golden.greedy(kv), golden.ids("greedy"), "{} {kv}", golden.name);
+            assert_eq!(opened.greedy(kv), golden.ids("greedy"), "{} {kv}", golden.name);
             held += 1;
         }
     }

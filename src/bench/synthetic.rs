@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(whole[5 * 128..9 * 128], read(&tensors, up, 5..9));
         assert_ne!(whole, read(&tensors, gate, 0..128));
         assert_ne!(whole, read(&Synthetic { seed: 43, ..tensors.clone() }, up, 0..128));
-        let norm: Vec<f32> = crate::tensor::widen(DType::BF16, &read(&tensors, "model.norm.weight", 0..64));
+        let norm: Vec<f32> = crate::quant::decode(DType::BF16, &read(&tensors, "model.norm.weight", 0..64), 64);
         assert!(norm.iter().all(|x| (0.9..1.1).contains(x)), "{norm:?}");
         assert!(tensors.read_rows(up, 127..129, &mut Vec::new()).is_err());
         assert!(tensors.read_rows("model.layers.2.mlp.up_proj.weight", 0..1, &mut Vec::new()).is_err());

@@ -70,23 +70,24 @@ pub fn kv() -> impl TypedValueParser<Value = KvFormat> {
 #[derive(Args)]
 #[command(next_help_heading = "Sampling")]
 pub struct SamplingArguments {
-    /// Seed of the dice [default: another one every time]
-    #[arg(short, long, value_name = "N")]
-    pub seed: Option<u64>,
+    /// Seed of the dice; -1 for another one every time
+    #[arg(short, long, value_name = "N", default_value_t = -1, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i64).range(-1..))]
+    seed: i64,
     /// Temperature; 0 always takes the likeliest token
-    #[arg(long, value_name = "T", default_value_t = SamplerOptions::default().temperature)]
+    #[arg(long, value_name = "T", default_value_t = SamplerOptions::default().temperature, allow_negative_numbers = true)]
     temp: f32,
     /// Keep the K likeliest tokens; 0 for all
-    #[arg(long, value_name = "K", default_value_t = SamplerOptions::default().top_k)]
+    #[arg(long, value_name = "K", default_value_t = SamplerOptions::default().top_k, allow_negative_numbers = true)]
     top_k: usize,
     /// Keep the likeliest tokens that make up this probability; 1 for all
-    #[arg(long, value_name = "P", default_value_t = SamplerOptions::default().top_p)]
+    #[arg(long, value_name = "P", default_value_t = SamplerOptions::default().top_p, allow_negative_numbers = true)]
     top_p: f32,
     /// Keep tokens that are at least this likely beside the likeliest; 0 for all
-    #[arg(long, value_name = "P", default_value_t = SamplerOptions::default().min_p)]
+    #[arg(long, value_name = "P", default_value_t = SamplerOptions::default().min_p, allow_negative_numbers = true)]
     min_p: f32,
     /// Make tokens that were there before less likely; 1 for not at all
-    #[arg(long, value_name = "X", default_value_t = SamplerOptions::default().repeat_penalty)]
+    #[arg(long, value_name = "X", default_value_t = SamplerOptions::default().repeat_penalty, allow_negative_numbers = true)]
     repeat_penalty: f32,
     /// How many of the last tokens are penalised; 0 for none, -1 for all
     #[arg(long, value_name = "N", default_value_t = SamplerOptions::default().repeat_last_n, allow_negative_numbers = true)]
@@ -121,7 +122,7 @@ impl SamplingArguments {
     /// The seed asked for, or one that differs from run to run.
     pub fn seed(&self) -> u64 {
         use std::hash::{BuildHasher, RandomState};
-        self.seed.unwrap_or_else(|| RandomState::new().hash_one("seed") >> 32)
+        u64::try_from(self.seed).unwrap_or_else(|_| RandomState::new().hash_one("seed") >> 32)
     }
 }
 

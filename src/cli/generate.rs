@@ -7,7 +7,6 @@ use anyhow::Context;
 use clap::Args;
 use quernel::Error;
 use quernel::engine::{Cancel, Engine, GenerateOptions, Session, Stop};
-use quernel::text::Tokenizer;
 use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,7 +56,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     sampler.validate()?;
     let prompt = prompt(arguments)?;
     let files = open::files(&arguments.model)?;
-    let tokens = Tokenizer::open(&arguments.model.model)?.encode(&prompt)?;
+    let tokens = files.tokenizer()?.encode(&prompt)?;
     files.expect_room(&tokens)?;
     let cancel = Cancel::default();
     stop_on_ctrl_c(&cancel)?;
@@ -109,8 +108,8 @@ fn print(
         }
     }
     let stop = generate.stop();
-    // The next shell prompt, or the error, begins on a line of its own.
-    if out.is_terminal() || result.is_err() || stop == Some(Stop::Cancelled) {
+    // The next shell prompt, or the error, begins on a line of its own. A file gets the text alone.
+    if out.is_terminal() {
         writeln!(out)?;
     }
     result?;

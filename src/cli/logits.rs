@@ -5,7 +5,6 @@ use super::open;
 use clap::Args;
 use pollster::block_on;
 use quernel::Error;
-use quernel::text::Tokenizer;
 use safetensors::tensor::{Dtype, TensorView};
 use std::path::PathBuf;
 
@@ -13,7 +12,7 @@ use std::path::PathBuf;
 pub const EXAMPLES: &str = "\
 Examples:
   quernel logits -m ./Llama-3.2-1B --tokens 128000,9906,1917 -o logits.safetensors
-  quernel logits -m ./Llama-3.2-1B -p \"Hello world\" --weights f16 -o logits.safetensors
+  quernel logits -m ./Llama-3.2-1B -p \"Hello world\" --weights f16 --kv f32 -o logits.safetensors
 
 The file has one tensor, \"logits\": f32, (tokens, vocabulary).";
 
@@ -37,7 +36,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let files = open::files(&arguments.model)?;
     let tokens = match &arguments.prompt {
-        Some(text) => Tokenizer::open(&arguments.model.model)?.encode(text)?,
+        Some(text) => files.tokenizer()?.encode(text)?,
         None => arguments.tokens.clone(),
     };
     files.expect_room(&tokens)?;

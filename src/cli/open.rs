@@ -8,6 +8,7 @@ use quernel::checkpoint::Checkpoint;
 use quernel::engine::{Engine, EngineOptions};
 use quernel::gpu::{AdapterInfo, Choice, Gpu};
 use quernel::model::Model;
+use quernel::text::Tokenizer;
 
 /// The adapter that was asked for.
 pub fn choice(adapter: Option<&str>) -> Choice {
@@ -41,6 +42,11 @@ pub fn files_with(
 }
 
 impl Files {
+    /// The model's tokenizer.
+    pub fn tokenizer(&self) -> anyhow::Result<Tokenizer> {
+        Ok(Tokenizer::open(self.checkpoint.dir())?)
+    }
+
     /// Refuses a prompt that the context cannot hold.
     pub fn expect_room(&self, tokens: &[u32]) -> anyhow::Result<()> {
         if tokens.len() > self.context {

@@ -4,7 +4,6 @@ use super::args::{kv, weights};
 use super::open;
 use clap::Args;
 use pollster::block_on;
-use quernel::Error;
 use quernel::checkpoint::Checkpoint;
 use quernel::engine::EngineOptions;
 use quernel::gpu::Gpu;
@@ -88,6 +87,6 @@ fn tokens(text: &str) -> Result<usize, String> {
     let most = EngineOptions::MAX_BATCH;
     match text.parse() {
         Ok(tokens) if (1..=most).contains(&tokens) => Ok(tokens),
-        _ => Err(Error::option("--tokens", format!("{text:?} is not a number between 1 and {most}")).to_string()),
+        _ => Err(format!("it is not a number between 1 and {most}")),
     }
 }

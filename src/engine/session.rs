@@ -22,6 +22,7 @@ pub struct Session {
     sampler: Sampler,
     pool: Pool,
     vocab: usize,
+    logits: Option<Vec<f32>>,
 }
 
 impl Session {
@@ -29,7 +30,7 @@ impl Session {
         let sampler = Sampler::new(options, seed)?;
         let table = lock(pool).table(limit);
         let tokens = Vec::with_capacity(table.limit());
-        Ok(Self { tokens, computed: 0, table, sampler, pool: Arc::clone(pool), vocab })
+        Ok(Self { tokens, computed: 0, table, sampler, pool: Arc::clone(pool), vocab, logits: None })
     }
 
     /// Appends tokens, to be computed by the coming steps.
@@ -50,9 +51,14 @@ impl Session {
     }
 
     /// Forgets all tokens but the first `len`: to try another continuation, or to edit what was said.
+    ///
+    /// The last that is left waits to be computed again, since the next token is chosen from what the model says of it.
     pub fn truncate(&mut self, len: usize) {
+        if len >= self.tokens.len() {
+            return;
+        }
         self.tokens.truncate(len);
-        self.computed = self.computed.min(len);
+        self.computed = self.computed.min(len.saturating_sub(1));
         lock(&self.pool).truncate(&mut self.table, self.computed);
     }
 
@@ -76,9 +82,22 @@ impl Session {
         self.table.limit()
     }
 
+    /// Keeps the logits that each next token is chosen from, for [`logits`](Self::logits), or no longer does.
+    ///
+    /// They all come to the host then, where a greedy choice needs one number.
+    pub fn keep_logits(&mut self, keep: bool) {
+        self.logits = keep.then(|| Vec::with_capacity(self.vocab));
+    }
+
+    /// What the model said of the last generated token, (vocabulary), before biases and penalties; empty where
+    /// [`keep_logits`](Self::keep_logits) did not ask for it beforehand.
+    pub fn logits(&self) -> &[f32] {
+        self.logits.as_deref().unwrap_or_default()
+    }
+
     /// Whether choosing this session's next token takes all logits, not their largest alone.
     pub(super) fn needs_logits(&self) -> bool {
-        self.sampler.options().needs_logits()
+        self.logits.is_some() || self.sampler.options().needs_logits()
     }
 
     /// Refuses where the next token could not be kept.
@@ -107,6 +126,10 @@ impl Session {
 
     /// Chooses the next token from the logits of the last.
     pub(super) fn sample(&mut self, logits: &mut [f32]) -> Result<u32> {
+        if let Some(kept) = &mut self.logits {
+            kept.clear();
+            kept.extend_from_slice(logits);
+        }
         self.sampler.sample(logits, &self.tokens, self.tokens.len() as u64)
     }
 }

@@ -24,7 +24,11 @@ impl Choice {
     /// # Errors
     /// [`Error::NoAdapter`] with the whole list when none is it, [`Error::Unsupported`] when it cannot run kernels.
     pub fn pick(&self, list: &[AdapterInfo]) -> Result<usize> {
-        self.among(list, std::env::var("WGPU_ADAPTER_NAME").ok())
+        let told = |variable| std::env::var(variable).ok();
+        match told("WGPU_BACKEND") {
+            Some(backends) if list.is_empty() => Err(no_backend(&backends)),
+            _ => self.among(list, told("WGPU_ADAPTER_NAME")),
+        }
     }
 
     fn among(&self, list: &[AdapterInfo], environment: Option<String>) -> Result<usize> {
@@ -66,6 +70,14 @@ fn is_pci(info: &AdapterInfo, text: &str) -> bool {
 
 fn is_name(info: &AdapterInfo, text: &str) -> bool {
     info.name.to_lowercase().contains(text)
+}
+
+fn no_backend(backends: &str) -> Error {
+    let reason = format!(
+        "none is there for {backends:?} (from WGPU_BACKEND); vulkan, metal, dx12 and gl are known, and without that \
+         variable all are looked at"
+    );
+    Error::NoAdapter { reason }
 }
 
 fn none(what: &str, list: &[AdapterInfo]) -> Error {
@@ -148,6 +160,12 @@ mod tests {
         assert_eq!(Choice::adapter("1").among(&list(), named("software")).ok(), Some(1));
         let text = Choice::default().among(&list(), named("banana")).expect_err("there is none").to_string();
         assert!(text.contains("(from WGPU_ADAPTER_NAME)"), "{text}");
+    }
+
+    #[test]
+    fn a_backend_that_the_environment_names_in_vain_is_told() {
+        let text = no_backend("vulcan").to_string();
+        assert!(text.contains("\"vulcan\" (from WGPU_BACKEND)"), "{text}");
     }
 
     #[test]

@@ -1,0 +1,108 @@
+//! A long run costs no more memory than a short one.
+//!
+//! A process of its own, since it counts every allocation and watches the whole process's memory.
+
+use pollster::block_on;
+use quernel::engine::{Engine, EngineOptions, GenerateOptions, SamplerOptions, Stop};
+use quernel::gpu::{Choice, Counts, Gpu};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use std::alloc::System;
+use std::sync::{Mutex, PoisonError};
+
+#[global_allocator]
+static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/golden/llama-yarn");
+
+/// Tokens of an answer.
+const ANSWER: usize = 250;
+
+/// What the engine and the driver may keep for later of what a step needs for a while.
+const KEPT: usize = 16 << 10;
+
+/// The process's memory, for one test at a time.
+static MEMORY: Mutex<()> = Mutex::new(());
+
+/// What must not grow.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Memory {
+    /// Buffers, bind groups and pipelines made so far.
+    made: Counts,
+    /// Bytes of the GPU's buffers.
+    buffers: u64,
+    /// Bytes of the host's heap, as far as Rust's allocator gives it.
+    heap: usize,
+    /// Bytes of the process that are in memory, the driver's among them; 0 where the system does not tell.
+    resident: usize,
+}
+
+impl Memory {
+    fn now(gpu: &Gpu) -> Self {
+        let stats = HEAP.stats();
+        let heap = stats.bytes_allocated - stats.bytes_deallocated;
+        Self { made: gpu.counts(), buffers: gpu.allocated(), heap, resident: resident() }
+    }
+
+    fn print(self, when: &str) {
+        println!("{when:<24} heap {:>10} bytes, resident {:>11} bytes", self.heap, self.resident);
+    }
+}
+
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.map_or(0, |line| line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10)
+}
+
+/// A whole answer in a session of its own; every other one is greedy.
+fn answer(engine: &mut Engine, number: usize) {
+    let sampler = if number.is_multiple_of(2) { SamplerOptions::greedy() } else { SamplerOptions::default() };
+    let mut session = engine.session(sampler, number as u64).unwrap();
+    session.push(&engine.tokenizer().unwrap().encode("The miller rose before the sun").unwrap()).unwrap();
+    let options = GenerateOptions { max_tokens: Some(ANSWER), ignore_eos: true, ..GenerateOptions::default() };
+    let mut answer = engine.generate(&mut session, options).unwrap();
+    let text: String = answer.by_ref().map(Result::unwrap).collect();
+    assert!(!text.is_empty());
+    assert_eq!((answer.generated().len(), answer.stop()), (ANSWER, Some(Stop::MaxTokens)));
+}
+
+#[test]
+fn two_thousand_tokens_need_no_more_memory_than_the_first_few_hundred() {
+    let _alone = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+    let gpu = block_on(Gpu::open(&Choice::default())).unwrap();
+    println!("on {} ({})", gpu.info().name, gpu.info().backend);
+    let mut engine = block_on(Engine::open(MODEL, gpu.clone(), EngineOptions::default(), &mut |_, _| ())).unwrap();
+    (0..4).for_each(|number| answer(&mut engine, number));
+    let before = Memory::now(&gpu);
+    before.print("after 1000 tokens");
+    for number in 4..12 {
+        answer(&mut engine, number);
+        Memory::now(&gpu).print(&format!("after {} tokens", (number + 1) * ANSWER));
+    }
+    let after = Memory::now(&gpu);
+    assert_eq!((after.made, after.buffers), (before.made, before.buffers), "made for 2000 tokens");
+    assert!(after.heap <= before.heap + KEPT, "{before:?} became {after:?}");
+    assert!(after.resident <= before.resident + before.resident / 100, "{before:?} became {after:?}");
+}
+
+/// Between one token and the next nothing is made on the GPU, and what is taken from the heap goes back to it.
+#[test]
+fn a_token_leaves_nothing_behind() {
+    let _alone = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+    let gpu = block_on(Gpu::open(&Choice::default())).unwrap();
+    let mut engine = block_on(Engine::open(MODEL, gpu.clone(), EngineOptions::default(), &mut |_, _| ())).unwrap();
+    let mut session = engine.session(SamplerOptions::greedy(), 0).unwrap();
+    session.push(&[1, 2, 3]).unwrap();
+    let mut step = || {
+        let next = block_on(engine.step(&mut [&mut session])).unwrap();
+        assert!(next[0].is_some());
+    };
+    (0..100).for_each(|_| step());
+    let (before, taken) = (Memory::now(&gpu), HEAP.stats().bytes_allocated);
+    (0..100).for_each(|_| step());
+    let after = Memory::now(&gpu);
+    let taken = HEAP.stats().bytes_allocated - taken;
+    println!("a token takes {} bytes and leaves {}", taken / 100, (after.heap as isize - before.heap as isize) / 100);
+    assert_eq!((after.made, after.buffers), (before.made, before.buffers));
+    assert!(after.heap <= before.heap, "{before:?} became {after:?}");
+}
