@@ -73,6 +73,8 @@ pub enum Expect {
     },
     /// These bits; [`POISON`] where the kernel writes nothing.
     Words(Vec<u32>),
+    /// The numbers in these words, each a single or two halves; [`POISON`] where the kernel writes nothing.
+    NearWords { words: Vec<u32>, halves: bool, nmse: f64 },
 }
 
 impl Output {
@@ -91,6 +93,11 @@ impl Output {
         Self { name, columns: 1, pitch: 1, expect: Expect::Words(words) }
     }
 
+    /// The numbers in `words`, each a single or two halves, with no gaps.
+    pub fn near_words(name: &'static str, words: Vec<u32>, halves: bool, nmse: f64) -> Self {
+        Self { name, columns: 1, pitch: 1, expect: Expect::NearWords { words, halves, nmse } }
+    }
+
     /// Exactly the bits of `values`.
     pub fn bits(name: &'static str, columns: usize, words: Vec<u32>) -> Self {
         Self { name, columns, pitch: pitch(columns), expect: Expect::Words(words) }
@@ -100,7 +107,7 @@ impl Output {
     pub fn device_words(&self) -> usize {
         let elements = match &self.expect {
             Expect::Near { values, .. } => values.len(),
-            Expect::Words(words) => words.len(),
+            Expect::Words(words) | Expect::NearWords { words, .. } => words.len(),
         };
         elements / self.columns * self.pitch
     }
@@ -123,6 +130,18 @@ impl Output {
                 )),
                 None => Ok(0.0),
             },
+            Expect::NearWords { words, halves, nmse: allowed } => {
+                if let Some(at) = (0..words.len()).find(|&at| words[at] == POISON && found[at] != POISON) {
+                    return Err(format!("{}, word {at} is {:#010x} and nothing belongs there", self.name, found[at]));
+                }
+                let written = |list: &[u32]| -> Vec<f64> {
+                    let written = list.iter().zip(words).filter(|(_, word)| **word != POISON);
+                    written.flat_map(|(&word, _)| numbers(word, *halves)).collect()
+                };
+                let error = nmse(&written(&found), &written(words));
+                let what = || format!("{} has error {error:.3e}, allowed {allowed:.0e}", self.name);
+                if error <= *allowed { Ok(error) } else { Err(what()) }
+            }
             Expect::Near { values, nmse: allowed, each } => {
                 let found: Vec<f64> = found.iter().map(|&word| f64::from(f32::from_bits(word))).collect();
                 let error = nmse(&found, values);
@@ -165,7 +184,7 @@ impl Work {
                 Expect::Near { values, .. } => {
                     values.iter_mut().enumerate().filter(|(at, _)| !runs(*at)).for_each(|(_, value)| *value = f64::NAN);
                 }
-                Expect::Words(words) => {
+                Expect::Words(words) | Expect::NearWords { words, .. } => {
                     words.iter_mut().enumerate().filter(|(at, _)| !runs(*at)).for_each(|(_, word)| *word = POISON);
                 }
             }
@@ -179,6 +198,12 @@ impl Work {
         let errors = self.outputs.iter().zip(&written).map(|(output, words)| output.compare(words));
         errors.collect::<Result<Vec<_>, _>>().map(|errors| errors.into_iter().fold(0.0, f64::max))
     }
+}
+
+/// The numbers in a word.
+fn numbers(word: u32, halves: bool) -> Vec<f64> {
+    let half = |bits: u32| half::f16::from_bits(bits as u16).to_f64();
+    if halves { vec![half(word), half(word >> 16)] } else { vec![f64::from(f32::from_bits(word))] }
 }
 
 /// Normalised mean squared error: Σ(found − expected)² / Σ expected², over what is expected.

@@ -44,7 +44,10 @@ pub fn cases() -> Vec<Case> {
 
 fn work(rng: &mut Rng, tokens: usize, heads: usize, head_dim: usize, format: KvFormat) -> Work {
     let (mut k, mut v) = (Matrix::random(rng, tokens, heads * head_dim), Matrix::random(rng, tokens, heads * head_dim));
-    [&mut k, &mut v].into_iter().for_each(|x| x.values.chunks_mut(8).for_each(|part| disturb(rng, part)));
+    for x in [&mut k, &mut v] {
+        x.values.chunks_mut(8).for_each(|part| disturb(rng, part));
+        *x = Matrix::new(x.columns, std::mem::take(&mut x.values));
+    }
     let places = (tokens + 40).next_multiple_of(PAGE_TOKENS);
     // Every fifth token fills the bucket up.
     let mut rows = rng.shuffled(places);

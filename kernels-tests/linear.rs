@@ -43,25 +43,25 @@ const GROUPED: [(usize, usize); 9] =
 
 /// Who runs it: a rung of a GPU's ladder, or a processor.
 #[derive(Clone, Copy, PartialEq)]
-enum Runs {
+pub enum Runs {
     On(Rung),
     Processor,
 }
 
 impl Runs {
-    fn policy(self, deterministic: bool) -> Policy {
+    pub fn policy(self, deterministic: bool) -> Policy {
         let rung = if let Self::On(rung) = self { rung } else { Rung::Portable };
         Policy { rung, deterministic, processor: self == Self::Processor }
     }
 
-    fn name(self) -> String {
+    pub fn name(self) -> String {
         match self {
             Self::On(rung) => format!("{rung:?}").to_lowercase(),
             Self::Processor => "processor".to_owned(),
         }
     }
 
-    fn portable(self) -> bool {
+    pub fn portable(self) -> bool {
         self != Self::On(Rung::Subgroup)
     }
 }
@@ -216,6 +216,7 @@ impl Spec {
             linear::Output::Plain => name,
             linear::Output::Residual => name + "/residual",
             linear::Output::Gated(act) => format!("{name}/{act:?}").to_lowercase(),
+            linear::Output::Qkv(_) => name + "/qkv",
         }
     }
 
@@ -285,6 +286,7 @@ impl Spec {
             linear::Output::Plain => product(0),
             linear::Output::Residual => add::reference(&data.residual.exact(), &product(0)),
             linear::Output::Gated(act) => gated::reference(&product(0), &product(1), act),
+            linear::Output::Qkv(_) => unreachable!("kernels-tests/qkv.rs has these"),
         }
     }
 

@@ -18,6 +18,7 @@ mod kv;
 mod kv_write;
 mod layer_norm;
 mod linear;
+mod qkv;
 mod random;
 mod rms_norm;
 mod rope;
@@ -48,6 +49,7 @@ fn cases(rungs: &[Rung]) -> Vec<Case> {
         kv_write::cases(),
         layer_norm::cases(rungs),
         linear::cases(rungs),
+        qkv::cases(rungs),
         random::cases(),
         rms_norm::cases(rungs),
         rope::cases(),

@@ -2,7 +2,7 @@
 
 use quernel::engine::EngineOptions;
 use quernel::kernels::activation::{self, Act};
-use quernel::kernels::linear::{Form, Output};
+use quernel::kernels::linear::{Form, Output, Qkv};
 use quernel::kernels::rope::Pairing;
 use quernel::kernels::{KvFormat, Launch, Params, Policy, Rung};
 use quernel::kernels::{
@@ -139,7 +139,8 @@ fn policies() -> impl Iterator<Item = Policy> {
 
 fn forms() -> impl Iterator<Item = Form> {
     let gates = Act::ALL.into_iter().map(Output::Gated);
-    let outputs = [Output::Plain, Output::Residual].into_iter().chain(gates);
+    let qkv = |kv| Output::Qkv(Qkv { heads: 6, kv_heads: 1, head_dim: 8, kv });
+    let outputs = [Output::Plain, Output::Residual, qkv(KvFormat::F32), qkv(KvFormat::F16)].into_iter().chain(gates);
     outputs.flat_map(|output| {
         [(None, false), (None, true), (Some(1e-5), false), (Some(1e-5), true)].map(|(norm, bias)| Form {
             norm,

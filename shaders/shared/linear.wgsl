@@ -23,7 +23,6 @@ struct Params {
     epsilon: f32,    // of the norm
     heads: u32,      // query heads
     kv_heads: u32,   // key heads, and value heads
-    head_dim: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

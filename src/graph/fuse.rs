@@ -5,20 +5,29 @@
 //!
 //! - a norm goes into every product that takes it, where nothing else does;
 //! - an activation of two products of the same vector becomes one product with a gate;
-//! - a sum with a product becomes a product with a residual.
+//! - a sum with a product becomes a product with a residual;
+//! - queries, keys and values of one vector become one product that also turns them and fills the cache.
 
 use super::stack::{WeightUse, adjoin};
 use super::{Graph, Linear, Node, Op, Value};
-use crate::kernels::Policy;
-use crate::kernels::linear::{Form, MATVEC_TOKENS, Output};
+use crate::kernels::linear::{Form, MATVEC_TOKENS, Output, Qkv};
+use crate::kernels::rope::{self, Pairing};
+use crate::kernels::{KvFormat, Policy};
+use crate::tensor::Caps;
 
 /// The graph with every rule applied, as far as there are kernels for what comes out.
-pub(super) fn fuse(mut graph: Graph, weights: &[WeightUse], policy: Policy) -> Graph {
+pub(super) fn fuse(mut graph: Graph, weights: &[WeightUse], caps: &Caps, policy: Policy) -> Graph {
     // `matmul` multiplies and nothing else.
     if graph.step.tokens > MATVEC_TOKENS && !policy.deterministic && !policy.processor {
         return graph;
     }
     for index in 0..graph.nodes.len() {
+        if let Some((node, queries)) = qkv(&graph, index, weights, caps) {
+            graph.nodes[index] = node;
+            let inputs = graph.nodes.iter_mut().flat_map(|node| &mut node.inputs);
+            inputs.filter(|input| **input == queries).for_each(|input| *input = Value(index));
+            continue;
+        }
         let patch = match graph.nodes[index].op {
             Op::Linear(form) => normed(&graph, index, form),
             Op::Gated(_) => gated(&graph, index, weights),
@@ -81,8 +90,58 @@ fn residual(graph: &Graph, index: usize, weights: &[WeightUse]) -> Patch {
             return None;
         }
         let form = Form { output: Output::Residual, ..form };
-        Some((Op::Linear(form), Linear { residual: Some(residual), ..linear }.inputs()))
+        Some((Op::Linear(form), Linear { rest: &[residual], ..linear }.inputs()))
     })
+}
+
+/// Keys and values that are written to the cache, with the queries of the same vector: the node that yields the queries
+/// and writes the others, and the value that it takes the place of.
+fn qkv(graph: &Graph, index: usize, weights: &[WeightUse], caps: &Caps) -> Option<(Node, Value)> {
+    let node = &graph.nodes[index];
+    let &Op::KvWrite { layer } = &node.op else { return None };
+    let &[k, v, kv_rows] = &node.inputs[..] else { return None };
+    let (k, k_heads) = turned(graph, k)?;
+    let (v_form, v) = product(graph, v)?;
+    // Queries were turned before, and attention takes them after.
+    let queries = graph.nodes[..index].iter().enumerate().find_map(|(at, _)| {
+        let (q, heads) = turned(graph, Value(at))?;
+        (q.linear.x == k.linear.x && at != node.inputs[0].node()).then_some((Value(at), q, heads))
+    });
+    let (queries, q, heads) = queries?;
+    let parts = [q.linear.weights[0], k.linear.weights[0], v.weights[0]];
+    let biases = [q.linear.biases, k.linear.biases, v.biases].concat();
+    let alike = q.form == k.form && k.form == v_form && v_form.output == Output::Plain;
+    let one = k.linear.x == v.x && q.linear.norm == k.linear.norm && k.linear.norm == v.norm;
+    let turns = (q.angles, q.positions) == (k.angles, k.positions) && heads.head_dim == k_heads.head_dim;
+    let kept = graph.kv != KvFormat::Q8 && caps.max_storage_buffers >= Qkv::buffers(v_form.bias);
+    let adjoin = together(graph, weights, &parts) && together(graph, weights, &biases);
+    if !(alike && one && turns && kept && adjoin) {
+        return None;
+    }
+    let qkv = Qkv { heads: heads.heads, kv_heads: k_heads.heads, head_dim: heads.head_dim, kv: graph.kv };
+    let form = Form { output: Output::Qkv(qkv), ..v_form };
+    let rest = [q.angles, q.positions, kv_rows];
+    let inputs = Linear { weights: &parts, biases: &biases, rest: &rest, ..q.linear }.inputs();
+    let fact = graph.nodes[queries.node()].fact.clone();
+    Some((Node { op: Op::Qkv { layer, form }, inputs, fact, at: node.at }, queries))
+}
+
+/// A product turned by positions.
+struct Turned<'a> {
+    form: Form,
+    linear: Linear<'a>,
+    positions: Value,
+    angles: Value,
+}
+
+/// The product behind `value`, where it is turned whole, halves of a head in pairs.
+fn turned(graph: &Graph, value: Value) -> Option<(Turned<'_>, rope::Heads)> {
+    let node = &graph.nodes[value.node()];
+    let (Op::Rope(heads), &[x, positions, angles]) = (&node.op, &node.inputs[..]) else { return None };
+    let (form, linear) = product(graph, x)?;
+    let whole = heads.rotary_dim == heads.head_dim && heads.pairing == Pairing::Halves;
+    let once = users(graph, value).count() == 1 && !graph.outputs.contains(&value);
+    (whole && once).then_some((Turned { form, linear, positions, angles }, *heads))
 }
 
 /// The product that yields `value`, where it has a single user.

@@ -43,6 +43,11 @@ impl Lowering<'_> {
                 self.simple(index, node, kernels::rope::launch(rows, *heads), &["x", "positions", "table"])
             }
             Op::Linear(form) => self.linear(index, node, *form),
+            Op::Qkv { layer, form } => {
+                self.linear(index, node, *form)?;
+                self.also(&[("k_cache", Buffer::Keys(*layer)), ("v_cache", Buffer::Values(*layer))]);
+                Ok(())
+            }
             Op::KvWrite { layer } => self.kv_write(index, node, *layer),
             Op::Attention { layer, heads } => {
                 let pitch = self.plan.step.table_pitch;
@@ -119,8 +124,10 @@ impl Lowering<'_> {
             common.push(("bias", part.buffer));
             bias_first = part.w_first;
         }
-        for (name, value) in [("norm", linear.norm), ("residual", linear.residual)] {
-            common.extend(value.map(|value| self.whole(node, value).map(|buffer| (name, buffer))).transpose()?);
+        let names: &[_] =
+            if let Op::Qkv { .. } = node.op { &["angles", "positions", "kv_rows"] } else { &["residual"] };
+        for (&name, &value) in names.iter().zip(linear.rest).chain(linear.norm.iter().map(|norm| (&"norm", norm))) {
+            common.push((name, self.whole(node, value)?));
         }
         let all_rows = self.fact(node, Value(index))?.shape.columns();
         for Part { rows, w_first, buffer } in self.parts(node, linear.weights[0])? {

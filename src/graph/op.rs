@@ -42,6 +42,13 @@ pub enum Op {
     /// Product with weights, and what surrounds it: (x, weights, then as the form has them the norm's weight, a bias for
     /// each weight, the residual). [`Linear`] tells them apart.
     Linear(Form),
+    /// A [`Linear`](Self::Linear) whose products are queries, keys and values: (as there, angles, positions, kv_rows).
+    Qkv {
+        /// Whose cache gets the keys and values.
+        layer: usize,
+        /// What surrounds the product.
+        form: Form,
+    },
     /// Keys and values into a layer's cache: (k, v, kv_rows).
     KvWrite {
         /// The layer.
@@ -77,6 +84,7 @@ impl Op {
             Self::LayerNorm { .. } => "layer_norm",
             Self::Rope(_) => "rope",
             Self::Linear(_) => "linear",
+            Self::Qkv { .. } => "qkv",
             Self::KvWrite { .. } => "kv_write",
             Self::Attention { .. } => "attention",
             Self::Gated(_) => "gated",
@@ -88,7 +96,7 @@ impl Op {
     }
 }
 
-/// The inputs of an [`Op::Linear`], told apart.
+/// The inputs of an [`Op::Linear`] or an [`Op::Qkv`], told apart.
 #[derive(Debug, Clone, Copy)]
 pub struct Linear<'a> {
     /// What is multiplied.
@@ -99,8 +107,8 @@ pub struct Linear<'a> {
     pub norm: Option<Value>,
     /// A bias for each weight, or none.
     pub biases: &'a [Value],
-    /// What the products are added to.
-    pub residual: Option<Value>,
+    /// What the products are added to; or what queries and keys are turned by, and where keys and values go.
+    pub rest: &'a [Value],
 }
 
 impl<'a> Linear<'a> {
@@ -110,15 +118,18 @@ impl<'a> Linear<'a> {
         let (weights, rest) = rest.split_at_checked(form.weights())?;
         let (norm, rest) = rest.split_at_checked(usize::from(form.norm.is_some()))?;
         let (biases, rest) = rest.split_at_checked(if form.bias { form.weights() } else { 0 })?;
-        let residual = if form.output == Output::Residual { Some(*rest.first()?) } else { None };
-        Some(Self { x, weights, norm: norm.first().copied(), biases, residual })
+        let wanted = match form.output {
+            Output::Plain | Output::Gated(_) => 0,
+            Output::Residual => 1,
+            Output::Qkv(_) => 3,
+        };
+        (rest.len() == wanted).then(|| Self { x, weights, norm: norm.first().copied(), biases, rest })
     }
 
     /// The inputs in the node's order.
     pub(super) fn inputs(&self) -> Vec<Value> {
-        let (norm, residual) = (self.norm.into_iter(), self.residual.into_iter());
-        let (weights, biases) = (self.weights.iter().copied(), self.biases.iter().copied());
-        std::iter::once(self.x).chain(weights).chain(norm).chain(biases).chain(residual).collect()
+        let lists = [&[self.x], self.weights, self.norm.as_slice(), self.biases, self.rest];
+        lists.concat()
     }
 }
 

@@ -81,7 +81,7 @@ impl Plan {
     pub fn new(graph: Graph, caps: &Caps, policy: Policy) -> Result<Self> {
         // Before anything is fused: every step's plan must find the weights in the same buffers.
         let (weights, weight_buffers) = stack(&graph, caps)?;
-        let graph = fuse(graph, &weights, policy);
+        let graph = fuse(graph, &weights, caps, policy);
         let (places, slots) = place(&graph, caps)?;
         let dispatches = Vec::new();
         let mut plan = Self { step: graph.step, graph, places, slots, weights, weight_buffers, dispatches };

@@ -9,7 +9,7 @@
 
 use super::activation::Act;
 use super::policy::quant;
-use super::{Launch, Policy, WORKGROUP, fold, launch as make, params, quads};
+use super::{KvFormat, Launch, PAGE_TOKENS, Policy, WORKGROUP, fold, launch as make, params, quads};
 use crate::tensor::{DType, GROUP, pitch};
 
 params! {
@@ -43,8 +43,6 @@ params! {
         heads: u32,
         /// Key heads, and value heads.
         kv_heads: u32,
-        /// Elements of a head.
-        head_dim: u32,
     }
 }
 
@@ -83,6 +81,28 @@ pub enum Output {
     Residual,
     /// W is a gate and as many rows more: act(gate) · up.
     Gated(Act),
+    /// W is the rows of queries, of keys and of values: queries are the result, keys and values go into the cache.
+    Qkv(Qkv),
+}
+
+/// Heads that a product is divided into; queries and keys are turned by their positions, halves of a head in pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Qkv {
+    /// Query heads.
+    pub heads: usize,
+    /// Key heads, and value heads.
+    pub kv_heads: usize,
+    /// Elements of a head, a multiple of 8.
+    pub head_dim: usize,
+    /// How the cache stores keys and values: each element by itself.
+    pub kv: KvFormat,
+}
+
+impl Qkv {
+    /// Storage buffers that a kernel with this output binds, more than WebGPU guarantees.
+    pub const fn buffers(bias: bool) -> u32 {
+        if bias { 10 } else { 9 }
+    }
 }
 
 impl Form {
@@ -94,6 +114,7 @@ impl Form {
         match self.output {
             Output::Plain | Output::Residual => 1,
             Output::Gated(_) => 2,
+            Output::Qkv(_) => 3,
         }
     }
 }
@@ -107,7 +128,7 @@ pub struct Shape {
     pub columns: usize,
     /// The shard's first row of W; a multiple of [`SHARD_ROWS`].
     pub first_row: usize,
-    /// The shard's rows; of the gate alone where there is one.
+    /// The shard's rows; of the gate or the queries alone where there are such.
     pub rows: usize,
     /// Rows of all shards: elements of an output row.
     pub all_rows: usize,
@@ -117,12 +138,16 @@ pub struct Shape {
     pub bias_first: usize,
 }
 
-/// Multiplies tokens by one shard of W. Binds `x`, `weight`, `y`; `norm`, `bias` (of all rows) and `residual` where the
-/// form has them. `None` where the weight's storage has no codec, or no shader computes this form for so many tokens.
+/// Multiplies tokens by one shard of W. Binds `x`, `weight`, `y`; `norm`, `bias` (of all rows) and `residual`, or `angles`,
+/// `positions`, `kv_rows`, `k_cache` and `v_cache`, where the form has them. `None` where the weight's storage has no codec, or no shader computes this form for so many tokens.
 pub fn launch(shape: Shape, form: Form, weight: DType, policy: Policy) -> Option<Launch> {
     let quant = quant(weight).filter(|_| !weight.is_grouped() || shape.columns.is_multiple_of(GROUP))?;
-    let per_unit = if form.weights() == 1 { 8 } else { 4 };
-    let units = shape.rows.div_ceil(per_unit);
+    let qkv = if let Output::Qkv(qkv) = form.output { Some(qkv) } else { None };
+    let units = match form.output {
+        Output::Plain | Output::Residual => shape.rows.div_ceil(8),
+        Output::Gated(_) => shape.rows.div_ceil(4),
+        Output::Qkv(qkv) => (qkv.heads + 2 * qkv.kv_heads) * qkv.head_dim / 8,
+    };
     let params = Params {
         tokens: shape.tokens as u32,
         units: units as u32,
@@ -136,18 +161,20 @@ pub fn launch(shape: Shape, form: Form, weight: DType, policy: Policy) -> Option
         w_first: shape.w_first as u32,
         bias_first: (shape.bias_first / 4) as u32,
         epsilon: form.norm.unwrap_or(0.0),
-        heads: 0,
-        kv_heads: 0,
-        head_dim: 0,
+        heads: qkv.map_or(0, |qkv| qkv.heads as u32),
+        kv_heads: qkv.map_or(0, |qkv| qkv.kv_heads as u32),
     };
-    let tail = ("TAIL", u32::from(!shape.columns.is_multiple_of(crate::tensor::PITCH)));
+    let mut constants = vec![("TAIL", u32::from(!shape.columns.is_multiple_of(crate::tensor::PITCH)))];
+    if let Some(qkv) = qkv {
+        constants.extend([("HEAD_QUADS", (qkv.head_dim / 4) as u32), ("PAGE_TOKENS", PAGE_TOKENS as u32)]);
+    }
     let many = shape.tokens > MATVEC_TOKENS && !policy.deterministic;
     let mut slots = vec![quant, bias_slot(form.bias)];
     if many && !policy.processor {
         let [x, y, _] = fold(shape.rows.div_ceil(TILE));
         let grid = [x, y, shape.tokens.div_ceil(TILE) as u32];
         return (form == Form { bias: form.bias, ..Form::PLAIN })
-            .then(|| make("linear", "matmul", slots, vec![tail], params, grid));
+            .then(|| make("linear", "matmul", slots, constants, params, grid));
     }
     slots.extend([("input", if form.norm.is_some() { "input/rms_norm" } else { "input/plain" })]);
     slots.extend(form.output.slots());
@@ -157,18 +184,18 @@ pub fn launch(shape: Shape, form: Form, weight: DType, policy: Policy) -> Option
         [x, y, shape.tokens.div_ceil(together) as u32]
     };
     if policy.processor {
-        let lanes = ("WORKGROUP", LANES as u32);
+        constants.insert(0, ("WORKGROUP", LANES as u32));
         let workgroups = units.div_ceil(LANES);
         if shape.tokens == 1 || policy.deterministic {
-            return Some(make("linear", "matvec_rows", slots, vec![lanes, tail], params, grid(workgroups, 1)));
+            return Some(make("linear", "matvec_rows", slots, constants, params, grid(workgroups, 1)));
         }
         let together = tokens(TOGETHER);
-        let constants = vec![lanes, ("TOKENS", together as u32), tail];
+        constants.insert(1, ("TOKENS", together as u32));
         return Some(make("linear", "matmul_rows", slots, constants, params, grid(workgroups, together)));
     }
     slots.push(policy.rung.reduce());
     let together = tokens(TOGETHER);
-    let constants = vec![("WORKGROUP", WORKGROUP), ("TOKENS", together as u32), tail];
+    constants.splice(0..0, [("WORKGROUP", WORKGROUP), ("TOKENS", together as u32)]);
     Some(make("linear", "matvec", slots, constants, params, grid(units, together)))
 }
 
@@ -179,6 +206,7 @@ impl Output {
             Self::Plain => vec![("output", "output/plain")],
             Self::Residual => vec![("output", "output/residual")],
             Self::Gated(act) => vec![("output", "output/gated"), act.slot()],
+            Self::Qkv(qkv) => vec![("output", "output/qkv"), qkv.kv.slot()],
         }
     }
 }

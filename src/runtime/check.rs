@@ -4,6 +4,7 @@ use super::reference::{Step, Values};
 use super::{Executor, PlanId, Reference, StepInputs};
 use crate::error::Divergence;
 use crate::graph::{Graph, Node, Op, Tensors};
+use crate::kernels::KvFormat;
 use crate::tensor::{DType, Fact};
 use crate::{Error, Result};
 
@@ -53,9 +54,14 @@ impl Executor {
 }
 
 /// The largest normalised mean squared error that 32-bit arithmetic explains; what only moves numbers is exact.
-fn allowed(op: &Op) -> f64 {
+///
+/// Keys and values that a product puts into the cache by itself are rounded there from either side's own last bits: some
+/// come out as neighbouring halves.
+fn allowed(graph: &Graph, op: &Op) -> f64 {
+    let rounded_apart = graph.kv != KvFormat::F32 && graph.nodes.iter().any(|node| matches!(node.op, Op::Qkv { .. }));
     match op {
-        Op::Linear(_) | Op::Attention { .. } => 1e-9,
+        Op::Attention { .. } if rounded_apart => 1e-6,
+        Op::Linear(_) | Op::Qkv { .. } | Op::Attention { .. } => 1e-9,
         Op::Argmax | Op::Input(_) | Op::Weight(_) | Op::Embed | Op::KvWrite { .. } => 0.0,
         _ => 1e-10,
     }
@@ -66,7 +72,7 @@ fn compare(graph: &Graph, node: &Node, found: &[f64], expected: &[f64]) -> Optio
     let error: f64 = found.iter().zip(expected).map(|(a, b)| square(a - b)).sum();
     let scale: f64 = expected.iter().copied().map(square).sum();
     let nmse = if error == 0.0 { 0.0 } else { error / scale };
-    let allowed = allowed(&node.op);
+    let allowed = allowed(graph, &node.op);
     // Not a number is larger than anything allowed.
     if found.len() == expected.len() && nmse <= allowed {
         return None;

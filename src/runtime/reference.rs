@@ -4,7 +4,7 @@ use super::StepInputs;
 use super::source::{BLOCK, Reader};
 use crate::graph::{Cache, Graph, Linear, Node, Op, StepInput, Tensors, Value, Weight};
 use crate::kernels::linear::{Form, Output};
-use crate::kernels::{self, PAGE_TOKENS, attention};
+use crate::kernels::{self, PAGE_TOKENS, attention, rope};
 use crate::{Error, Result};
 
 /// Computes graphs of one model, keeping keys and values from step to step, rounded to the graph's format of the cache.
@@ -105,6 +105,11 @@ impl Reference {
             Op::Input(input) => Ok(inputs.list(*input).iter().map(|&number| f64::from(number)).collect()),
             Op::Embed => step.embed(node),
             Op::Linear(form) => step.linear(node, *form),
+            Op::Qkv { layer, form } => {
+                let [q, k, v] = step.qkv(node, *form)?;
+                self.keep(step, *layer, &k, &v);
+                Ok(q)
+            }
             Op::RmsNorm { epsilon } => {
                 let weight = step.operand(node.inputs[1])?;
                 Ok(kernels::rms_norm::reference(x(), &weight, f64::from(*epsilon)))
@@ -114,23 +119,9 @@ impl Reference {
                 let bias = node.inputs.get(2).map(|&bias| step.operand(bias)).transpose()?;
                 Ok(kernels::layer_norm::reference(x(), &weight, bias.as_deref(), f64::from(*epsilon)))
             }
-            Op::Rope(heads) => {
-                let positions = values.get(node.inputs[1]);
-                let mut reader = Reader::new(step.tensors);
-                let mut table = Vec::new();
-                for &position in positions {
-                    table.extend(step.row(&mut reader, node.inputs[2], position as usize)?);
-                }
-                let rows: Vec<u32> = (0..positions.len() as u32).collect();
-                Ok(kernels::rope::reference(x(), &rows, &table, *heads))
-            }
+            Op::Rope(heads) => step.turn(x(), node.inputs[1], node.inputs[2], *heads),
             Op::KvWrite { layer } => {
-                let (k, v) = (values.get(node.inputs[0]), values.get(node.inputs[1]));
-                let Cache { kv_heads, head_dim } = graph.caches[*layer];
-                let rows = inputs.list(StepInput::KvRows);
-                let cache = &mut self.caches[*layer];
-                kernels::kv_write::reference(k, rows, &mut cache.keys, kv_heads, head_dim, graph.kv);
-                kernels::kv_write::reference(v, rows, &mut cache.values, kv_heads, head_dim, graph.kv);
+                self.keep(step, *layer, values.get(node.inputs[0]), values.get(node.inputs[1]));
                 Ok(Vec::new())
             }
             Op::Attention { layer, heads } => {
@@ -155,6 +146,17 @@ impl Reference {
     }
 }
 
+impl Reference {
+    /// Puts keys and values into a layer's cache.
+    fn keep(&mut self, step: Step<'_>, layer: usize, k: &[f64], v: &[f64]) {
+        let Cache { kv_heads, head_dim } = step.graph.caches[layer];
+        let rows = step.inputs.list(StepInput::KvRows);
+        let cache = &mut self.caches[layer];
+        kernels::kv_write::reference(k, rows, &mut cache.keys, kv_heads, head_dim, step.graph.kv);
+        kernels::kv_write::reference(v, rows, &mut cache.values, kv_heads, head_dim, step.graph.kv);
+    }
+}
+
 /// What a node is computed from.
 #[derive(Clone, Copy)]
 pub(super) struct Step<'a> {
@@ -174,23 +176,57 @@ impl Step<'_> {
         Ok(y)
     }
 
-    /// The product with what surrounds it, from the definitions of each.
-    fn linear(self, node: &Node, form: Form) -> Result<Vec<f64>> {
-        let linear = Linear::of(form, &node.inputs).ok_or_else(|| refuse(node, "has too few inputs"))?;
+    /// x turned by the angles of its tokens' positions.
+    fn turn(self, x: &[f64], positions: Value, angles: Value, heads: rope::Heads) -> Result<Vec<f64>> {
+        let positions = self.values.get(positions);
+        let mut reader = Reader::new(self.tensors);
+        let mut table = Vec::new();
+        for &position in positions {
+            table.extend(self.row(&mut reader, angles, position as usize)?);
+        }
+        let rows: Vec<u32> = (0..positions.len() as u32).collect();
+        Ok(rope::reference(x, &rows, &table, heads))
+    }
+
+    /// The products with the norm before them and the biases after, from the definitions of each.
+    fn products(self, node: &Node, form: Form, linear: Linear<'_>) -> Result<Vec<Vec<f64>>> {
         let mut x = self.values.get(linear.x).to_vec();
         if let (Some(weight), Some(epsilon)) = (linear.norm, form.norm) {
             x = kernels::rms_norm::reference(&x, &self.operand(weight)?, f64::from(epsilon));
         }
-        let product = |part: usize| self.product(node, &x, linear.weights[part], linear.biases.get(part));
-        let y = product(0)?;
-        match form.output {
-            Output::Plain => Ok(y),
-            Output::Gated(act) => Ok(kernels::gated::reference(&y, &product(1)?, act)),
-            Output::Residual => {
-                let residual = linear.residual.map(|value| self.values.get(value)).unwrap_or_default();
-                Ok(kernels::add::reference(residual, &y))
-            }
+        let parts = linear.weights.iter().enumerate();
+        parts.map(|(part, &weight)| self.product(node, &x, weight, linear.biases.get(part))).collect()
+    }
+
+    /// The product with what surrounds it.
+    fn linear(self, node: &Node, form: Form) -> Result<Vec<f64>> {
+        let linear = Linear::of(form, &node.inputs).ok_or_else(|| refuse(node, "has other inputs than its form"))?;
+        let mut products = self.products(node, form, linear)?.into_iter();
+        let y = products.next().unwrap_or_default();
+        match (form.output, products.next()) {
+            (Output::Plain, None) => Ok(y),
+            (Output::Residual, None) => Ok(kernels::add::reference(self.values.get(linear.rest[0]), &y)),
+            (Output::Gated(act), Some(up)) => Ok(kernels::gated::reference(&y, &up, act)),
+            _ => Err(refuse(node, "has other weights than its form")),
         }
+    }
+
+    /// Queries and keys, turned, and values.
+    fn qkv(self, node: &Node, form: Form) -> Result<[Vec<f64>; 3]> {
+        let linear = Linear::of(form, &node.inputs);
+        let (Output::Qkv(qkv), Some(linear)) = (form.output, linear) else {
+            return Err(refuse(node, "has other inputs than its form"));
+        };
+        let products: Result<[Vec<f64>; 3], _> = self.products(node, form, linear)?.try_into();
+        let [q, k, v] = products.map_err(|_| refuse(node, "has other weights than its form"))?;
+        let heads = |heads| rope::Heads {
+            heads,
+            head_dim: qkv.head_dim,
+            rotary_dim: qkv.head_dim,
+            pairing: rope::Pairing::Halves,
+        };
+        let turn = |x: &[f64], count| self.turn(x, linear.rest[1], linear.rest[0], heads(count));
+        Ok([turn(&q, qkv.heads)?, turn(&k, qkv.kv_heads)?, v])
     }
 
     fn product(self, node: &Node, x: &[f64], weight: Value, bias: Option<&Value>) -> Result<Vec<f64>> {

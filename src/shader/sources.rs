@@ -34,6 +34,7 @@ const SOURCES: &[(&str, &str)] = shaders![
     "matvec_rows",
     "output/gated",
     "output/plain",
+    "output/qkv",
     "output/residual",
     "pack/bf16",
     "pack/f16",
