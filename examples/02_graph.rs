@@ -37,9 +37,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let expected = Reference::new(&plan.graph.caches, 0).run(&plan.graph, &tensors, &inputs)?;
     let mut executor = block_on(Executor::load(gpu, &plan, 0, &tensors, &mut |_, _| ()))?;
     let plan = executor.add(plan)?;
-    executor.run(plan, &inputs)?;
+    let ticket = executor.run(plan, &inputs)?;
     let mut words = Vec::new();
-    block_on(executor.read(plan, 0, &mut words))?;
+    block_on(executor.read(&ticket, 0, &mut words))?;
 
     let found: &[f32] = bytemuck::cast_slice(&words);
     let apart = found.iter().zip(&expected[0]).map(|(found, expected)| (f64::from(*found) - expected).abs());

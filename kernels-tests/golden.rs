@@ -2,6 +2,8 @@
 //!
 //! Where `models` passes and this fails, a shader, the executor or the driver is wrong.
 
+#[path = "golden/ahead.rs"]
+mod ahead;
 #[path = "golden/deterministic.rs"]
 mod deterministic;
 mod fixtures;

@@ -53,6 +53,24 @@ pub(super) fn fill(
     Ok(())
 }
 
+/// Writes a step of one token of one session down: `id` at `position`.
+pub(super) fn fill_one(inputs: &mut StepInputs, session: &Session, position: usize, id: u32) -> Result<()> {
+    let row = session.table().row(position);
+    let row = row.ok_or(Error::ContextFull { tokens: position + 1, context: session.table().len() })?;
+    let pages = session.table().pages();
+    inputs.list_mut(StepInput::Pages)[..pages.len()].copy_from_slice(pages);
+    for (input, number) in [
+        (StepInput::Ids, id),
+        (StepInput::Positions, position as u32),
+        (StepInput::Sequences, 0),
+        (StepInput::KvRows, row),
+        (StepInput::OutputRows, 0),
+    ] {
+        inputs.list_mut(input)[0] = number;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use crate::gpu::Gpu;
 use crate::graph::{Plan, StepShape, Tensors};
 use crate::kernels::{PAGE_TOKENS, Policy};
 use crate::model::{Model, Outputs};
-use crate::runtime::{Executor, PlanId, Progress, Reference, StepInputs};
+use crate::runtime::{Executor, PlanId, Progress, Reference, StepInputs, Ticket};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -26,20 +26,20 @@ pub struct Engine {
     model: Model,
     generation: Generation,
     tokenizer: Option<Arc<Tokenizer>>,
-    options: EngineOptions,
+    pub(super) options: EngineOptions,
     policy: Policy,
-    context: usize,
+    pub(super) context: usize,
     pool: Pool,
-    executor: Executor,
-    plans: HashMap<(StepShape, Outputs), Ready>,
-    reference: Option<Reference>,
-    words: Vec<u32>,
+    pub(super) executor: Executor,
+    pub(super) plans: HashMap<(StepShape, Outputs), Ready>,
+    pub(super) reference: Option<Reference>,
+    pub(super) words: Vec<u32>,
 }
 
 /// A plan that is resident, and the step's numbers in its layout.
-struct Ready {
-    plan: PlanId,
-    inputs: StepInputs,
+pub(super) struct Ready {
+    pub(super) plan: PlanId,
+    pub(super) inputs: StepInputs,
 }
 
 impl Engine {
@@ -127,6 +127,12 @@ impl Engine {
     /// [`Error::Diverged`] where checking finds a difference, [`Error::DeviceLost`], [`Error::OutOfMemory`]. The
     /// sessions' tokens are then as before, and the step can be tried again.
     pub async fn step(&mut self, sessions: &mut [&mut Session]) -> Result<Vec<Option<u32>>> {
+        if let [session] = sessions
+            && let Some(token) = self.step_ahead(session).await?
+        {
+            return Ok(vec![Some(token)]);
+        }
+        sessions.iter_mut().for_each(|session| session.go_ahead(None));
         let mut next = vec![None; sessions.len()];
         let parts = schedule(sessions, self.options.batch, self.options.sessions);
         for part in parts.iter().filter(|part| part.last) {
@@ -136,9 +142,9 @@ impl Engine {
             true => Outputs::Logits,
             false => Outputs::Argmax,
         };
-        let Some(plan) = self.run(sessions, &parts, outputs, false).await? else { return Ok(next) };
+        let Some(ticket) = self.run(sessions, &parts, outputs, false).await? else { return Ok(next) };
         if parts.iter().any(|part| part.last) {
-            self.executor.read(plan, 0, &mut self.words).await?;
+            self.executor.read(&ticket, 0, &mut self.words).await?;
         }
         for (row, part) in parts.iter().filter(|part| part.last).enumerate() {
             next[part.session] = Some(self.choose(sessions[part.session], outputs, row)?);
@@ -148,6 +154,9 @@ impl Engine {
         }
         for (session, token) in sessions.iter_mut().zip(&next) {
             session.push(token.as_slice())?;
+        }
+        if let ([session], Outputs::Argmax) = (sessions, outputs) {
+            self.begin_ahead(session)?;
         }
         Ok(next)
     }
@@ -176,8 +185,8 @@ impl Engine {
         let count = session.waiting().min(self.logits_at_once());
         let parts = [Part { session: 0, tokens: count, last: count == session.waiting() }];
         let parts = if count == 0 { &[] } else { &parts[..] };
-        if let Some(plan) = self.run(&mut [&mut *session], parts, Outputs::Logits, true).await? {
-            self.executor.read(plan, 0, &mut self.words).await?;
+        if let Some(ticket) = self.run(&mut [&mut *session], parts, Outputs::Logits, true).await? {
+            self.executor.read(&ticket, 0, &mut self.words).await?;
             session.commit(count);
         }
         Ok(bytemuck::cast_slice(&self.words[..count * self.model.vocab()]))
@@ -197,7 +206,7 @@ impl Engine {
         parts: &[Part],
         outputs: Outputs,
         every_position: bool,
-    ) -> Result<Option<PlanId>> {
+    ) -> Result<Option<Ticket>> {
         if parts.is_empty() {
             return Ok(None);
         }
@@ -210,15 +219,15 @@ impl Engine {
         let Self { plans, executor, reference, tensors, .. } = self;
         let Some(ready) = plans.get_mut(&(shape, outputs)) else { return Ok(None) };
         batch::fill(&mut ready.inputs, sessions, parts, every_position)?;
-        match reference {
+        let ticket = match reference {
             None => executor.run(ready.plan, &ready.inputs)?,
             Some(reference) => executor.run_checked(ready.plan, &ready.inputs, &**tensors, reference).await?,
-        }
-        Ok(Some(ready.plan))
+        };
+        Ok(Some(ticket))
     }
 
     /// Plans steps of `shape` the first time.
-    fn prepare(&mut self, shape: StepShape, outputs: Outputs) -> Result<()> {
+    pub(super) fn prepare(&mut self, shape: StepShape, outputs: Outputs) -> Result<()> {
         if !self.plans.contains_key(&(shape, outputs)) {
             let plan = self.plan(shape, outputs)?;
             let inputs = StepInputs::new(shape, self.executor.gpu().caps().binding_alignment);
@@ -238,7 +247,7 @@ impl Engine {
     }
 
     /// The next token of the session whose logits, or the largest of them, are in `row` of what was read.
-    fn choose(&mut self, session: &mut Session, outputs: Outputs, row: usize) -> Result<u32> {
+    pub(super) fn choose(&mut self, session: &mut Session, outputs: Outputs, row: usize) -> Result<u32> {
         match outputs {
             Outputs::Argmax => match self.words[2 * row..2 * row + 2] {
                 [token, 0] => Ok(token),

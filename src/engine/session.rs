@@ -1,6 +1,7 @@
 //! One conversation: its tokens, its place in the cache, its sampler.
 
 use super::{PagePool, PageTable, Sampler, SamplerOptions};
+use crate::runtime::Ticket;
 use crate::{Error, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,6 +24,8 @@ pub struct Session {
     pool: Pool,
     vocab: usize,
     logits: Option<Vec<f32>>,
+    /// The step of the last token, where it is under way already.
+    ahead: Option<Ticket>,
 }
 
 impl Session {
@@ -30,7 +33,7 @@ impl Session {
         let sampler = Sampler::new(options, seed)?;
         let table = lock(pool).table(limit);
         let tokens = Vec::with_capacity(table.limit());
-        Ok(Self { tokens, computed: 0, table, sampler, pool: Arc::clone(pool), vocab, logits: None })
+        Ok(Self { tokens, computed: 0, table, sampler, pool: Arc::clone(pool), vocab, logits: None, ahead: None })
     }
 
     /// Appends tokens, to be computed by the coming steps.
@@ -47,6 +50,7 @@ impl Session {
             return Err(Error::Tokenizer(format!("token {id} is beyond the model's vocabulary of {}", self.vocab)));
         }
         self.tokens.extend_from_slice(tokens);
+        self.ahead = self.ahead.take().filter(|_| tokens.is_empty());
         Ok(())
     }
 
@@ -58,6 +62,7 @@ impl Session {
             return;
         }
         self.tokens.truncate(len);
+        self.ahead = None;
         self.computed = self.computed.min(len.saturating_sub(1));
         lock(&self.pool).truncate(&mut self.table, self.computed);
     }
@@ -86,6 +91,7 @@ impl Session {
     ///
     /// They all come to the host then, where a greedy choice needs one number.
     pub fn keep_logits(&mut self, keep: bool) {
+        self.ahead = None;
         self.logits = keep.then(|| Vec::with_capacity(self.vocab));
     }
 
@@ -113,6 +119,16 @@ impl Session {
         let end = self.computed + count;
         let more = end.saturating_sub(self.table.len());
         lock(&self.pool).grow(&mut self.table, more)
+    }
+
+    /// The step that is under way for the last token, which is then the caller's.
+    pub(super) fn take_ahead(&mut self) -> Option<Ticket> {
+        self.ahead.take()
+    }
+
+    /// A step is under way for the last token, or none is.
+    pub(super) fn go_ahead(&mut self, ticket: Option<Ticket>) {
+        self.ahead = ticket;
     }
 
     pub(super) fn table(&self) -> &PageTable {

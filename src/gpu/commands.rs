@@ -16,7 +16,7 @@ pub struct Commands {
 /// Commands that were submitted.
 #[derive(Debug, Clone)]
 pub struct Submission {
-    index: wgpu::SubmissionIndex,
+    pub(super) index: wgpu::SubmissionIndex,
 }
 
 impl Commands {

@@ -1,7 +1,7 @@
 //! Reading from the device.
 
 use super::signal::signal;
-use super::{Buffer, BufferSlice, Gpu, Usage};
+use super::{Buffer, BufferSlice, Gpu, Submission, Usage};
 use crate::{Error, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,6 +35,20 @@ impl Readback {
     /// # Errors
     /// [`Error::Gpu`] when there are fewer bytes, or when another read is under way; [`Error::DeviceLost`].
     pub async fn read_into(&self, out: &mut Vec<u8>, bytes: u64) -> Result<()> {
+        self.read(out, bytes, wgpu::PollType::wait_indefinitely()).await
+    }
+
+    /// As [`read_into`](Self::read_into), waiting for `submission` and no longer: what was submitted after it may still
+    /// run.
+    ///
+    /// # Errors
+    /// As [`read_into`](Self::read_into).
+    pub async fn read_after(&self, submission: &Submission, out: &mut Vec<u8>, bytes: u64) -> Result<()> {
+        let until = wgpu::PollType::Wait { submission_index: Some(submission.index.clone()), timeout: None };
+        self.read(out, bytes, until).await
+    }
+
+    async fn read(&self, out: &mut Vec<u8>, bytes: u64, until: wgpu::PollType) -> Result<()> {
         out.clear();
         self.gpu.health()?;
         if bytes == 0 {
@@ -50,7 +64,7 @@ impl Readback {
         let size = bytes.next_multiple_of(4);
         let (sender, receiver) = signal();
         raw.slice(0..size).map_async(wgpu::MapMode::Read, move |mapped| sender.send(mapped));
-        self.gpu.poll(wgpu::PollType::wait_indefinitely())?;
+        self.gpu.poll(until)?;
         let mapped = receiver.receive().await;
         self.gpu.health()?;
         let Some(Ok(())) = mapped else {

@@ -1,7 +1,7 @@
 //! The GPU and the reference side by side, node by node.
 
 use super::reference::{Step, Values};
-use super::{Executor, PlanId, Reference, StepInputs};
+use super::{Executor, PlanId, Reference, StepInputs, Ticket};
 use crate::error::Divergence;
 use crate::graph::{Graph, Node, Op, Tensors};
 use crate::kernels::KvFormat;
@@ -27,7 +27,7 @@ impl Executor {
         inputs: &StepInputs,
         tensors: &dyn Tensors,
         reference: &mut Reference,
-    ) -> Result<()> {
+    ) -> Result<Ticket> {
         let resident = self.resident(plan)?;
         let graph = &resident.plan.graph;
         let mut values = Values::new(graph);

@@ -1,16 +1,17 @@
 //! Runs plans of one model on a GPU.
 
-use super::resident::{Layer, Resident};
+use super::resident::{Layer, Resident, UNDER_WAY};
 use super::weights::Weights;
 use super::{Progress, Scratch, StepInputs};
-use crate::gpu::{Gpu, Usage};
+use crate::gpu::{BufferSlice, Gpu, Submission, Usage};
 use crate::graph::{Cache, Plan, Tensors};
 use crate::kernels::KvFormat;
 use crate::{Error, Result};
 
 /// A model's weights and caches on the GPU, and the plans that run on them.
 ///
-/// Steps are submitted in order and a step's outputs are read before the next is run.
+/// Steps run in the order in which they are submitted. Two of a plan may be under way; the outputs of a third take the
+/// place of the first's.
 pub struct Executor {
     gpu: Gpu,
     weights: Weights,
@@ -19,6 +20,20 @@ pub struct Executor {
     scratch: Scratch,
     plans: Vec<Resident>,
     raw: Vec<u8>,
+    /// Steps submitted so far, of all plans.
+    submitted: u64,
+    /// The last steps of each plan, by the readback buffer that they use.
+    last: Vec<[u64; UNDER_WAY]>,
+}
+
+/// A step that was submitted, whose outputs can be read.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    plan: PlanId,
+    /// Which of all steps it is, counted from 1.
+    serial: u64,
+    turn: usize,
+    submission: Submission,
 }
 
 /// A plan that an [`Executor`] has made resident.
@@ -45,7 +60,17 @@ impl Executor {
         let kv = plan.graph.kv;
         let layers = layers.map(|(index, cache)| layer(&gpu, index, cache, pages, kv)).collect::<Result<Vec<_>>>()?;
         let weights = Weights::upload(&gpu, plan, tensors, progress).await?;
-        Ok(Self { gpu, weights, layers, kv, scratch: Scratch::default(), plans: Vec::new(), raw: Vec::new() })
+        Ok(Self {
+            gpu,
+            weights,
+            layers,
+            kv,
+            scratch: Scratch::default(),
+            plans: Vec::new(),
+            raw: Vec::new(),
+            submitted: 0,
+            last: Vec::new(),
+        })
     }
 
     /// The device it runs on.
@@ -66,6 +91,7 @@ impl Executor {
         let resident = Resident::new(&self.gpu, plan, &self.weights, &self.layers, &mut self.scratch)?;
         self.gpu.health()?;
         self.plans.push(resident);
+        self.last.push([0; UNDER_WAY]);
         Ok(PlanId(self.plans.len() - 1))
     }
 
@@ -73,21 +99,53 @@ impl Executor {
     ///
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::Gpu`].
-    pub fn run(&mut self, plan: PlanId, inputs: &StepInputs) -> Result<()> {
-        let commands = self.resident(plan)?.encode(&self.gpu, inputs)?;
-        self.gpu.submit(commands)?;
-        self.gpu.health()
+    pub fn run(&mut self, plan: PlanId, inputs: &StepInputs) -> Result<Ticket> {
+        self.submit(plan, inputs, None)
     }
 
-    /// Waits for the last step of `plan` and copies the 4-byte words of one of its outputs into `out`, row by row
-    /// without padding.
+    /// Submits one step whose first id is the first word of what `before` yields first, which need not be known yet.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::Gpu`].
-    pub async fn read(&mut self, plan: PlanId, output: usize, out: &mut Vec<u32>) -> Result<()> {
+    /// As [`run`](Self::run); [`Error::Gpu`] where another step was submitted since `before`.
+    pub fn run_after(&mut self, before: &Ticket, plan: PlanId, inputs: &StepInputs) -> Result<Ticket> {
+        if !self.is_last(before) {
+            return Err(Error::Gpu { message: "another step took the place of what was to be carried on".to_owned() });
+        }
+        let carried = self.resident(before.plan)?.first_word(0)?;
+        self.submit(plan, inputs, Some(carried))
+    }
+
+    fn submit(&mut self, plan: PlanId, inputs: &StepInputs, carried: Option<BufferSlice>) -> Result<Ticket> {
+        let turn = (self.submitted % UNDER_WAY as u64) as usize;
+        let commands = self.resident(plan)?.encode(&self.gpu, inputs, turn, carried)?;
+        let submission = self.gpu.submit(commands)?;
+        self.submitted += 1;
+        self.last[plan.0][turn] = self.submitted;
+        self.gpu.health()?;
+        Ok(Ticket { plan, serial: self.submitted, turn, submission })
+    }
+
+    /// Whether no step was submitted after that of `ticket`.
+    pub fn is_last(&self, ticket: &Ticket) -> bool {
+        ticket.serial == self.submitted
+    }
+
+    /// Whether the outputs of `ticket` can still be read.
+    pub fn holds(&self, ticket: &Ticket) -> bool {
+        self.last.get(ticket.plan.0).is_some_and(|last| last[ticket.turn] == ticket.serial)
+    }
+
+    /// Waits for a step and copies the 4-byte words of one of its outputs into `out`, row by row without padding.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::OutOfMemory`]; [`Error::Gpu`] where other steps' outputs took their place.
+    pub async fn read(&mut self, ticket: &Ticket, output: usize, out: &mut Vec<u32>) -> Result<()> {
+        if !self.holds(ticket) {
+            return Err(Error::Gpu { message: "another step's outputs took the place of those to be read".to_owned() });
+        }
         let Self { plans, raw, .. } = self;
-        let resident = plans.get_mut(plan.0).ok_or_else(unknown_plan)?;
-        resident.read(output, raw, out).await
+        let resident = plans.get(ticket.plan.0).ok_or_else(unknown_plan)?;
+        resident.read((&ticket.submission, ticket.turn), output, raw, out).await
     }
 
     /// The plan behind `plan`.

@@ -2,8 +2,8 @@
 
 use super::weights::Weights;
 use super::{Scratch, StepInputs};
-use crate::gpu::{BindGroup, Buffer, BufferSlice, Commands, Gpu, Pipeline, Readback, Usage};
-use crate::graph::{self, Place, Plan, StepLayout};
+use crate::gpu::{BindGroup, Buffer, BufferSlice, Commands, Gpu, Pipeline, Readback, Submission, Usage};
+use crate::graph::{self, Place, Plan, StepInput, StepLayout};
 use crate::tensor::Fact;
 use crate::{Error, Result};
 
@@ -21,15 +21,18 @@ pub(super) struct Resident {
     layout: StepLayout,
     dispatches: Vec<(Pipeline, BindGroup, [u32; 3])>,
     outputs: Vec<Output>,
-    readback: Readback,
+    /// One for each step that may be under way, used in turn.
+    readbacks: [Readback; UNDER_WAY],
 }
 
-/// Where a value that the host reads lies, in its slot and in the readback buffer.
+/// Steps of one plan that may be submitted and not yet read.
+pub(super) const UNDER_WAY: usize = 2;
+
+/// Where a value that the host reads lies, in its slot and in the readback buffers.
 struct Output {
     fact: Fact,
     from: BufferSlice,
-    to: BufferSlice,
-    offset: usize,
+    offset: u64,
 }
 
 impl Resident {
@@ -45,20 +48,31 @@ impl Resident {
         let step = gpu.buffer("step", layout.bytes(), Usage::Step)?;
         let slots = scratch.slots(gpu, &plan.slots)?;
         let bytes = read_facts(&plan).map(|(_, fact)| fact.resident_bytes()).sum::<u64>().max(4);
-        let readback = Readback::new(gpu, bytes)?;
-        let mut resident = Self { plan, slots, step, layout, dispatches: Vec::new(), outputs: Vec::new(), readback };
+        let readbacks = [Readback::new(gpu, bytes)?, Readback::new(gpu, bytes)?];
+        let mut resident = Self { plan, slots, step, layout, dispatches: Vec::new(), outputs: Vec::new(), readbacks };
         resident.outputs = resident.outputs()?;
         resident.dispatches = resident.bind(gpu, weights, layers)?;
         Ok(resident)
     }
 
-    /// Encodes the whole step: one compute pass, and the copies of what the host reads.
-    pub(super) fn encode(&self, gpu: &Gpu, inputs: &StepInputs) -> Result<Commands> {
+    /// Encodes the whole step: one compute pass, and the copies of what the host reads to the readback buffer `turn`.
+    /// The first id comes from `carried` where it is given, once what was submitted before has put it there.
+    pub(super) fn encode(
+        &self,
+        gpu: &Gpu,
+        inputs: &StepInputs,
+        turn: usize,
+        carried: Option<BufferSlice>,
+    ) -> Result<Commands> {
         gpu.write(&self.step.whole(), inputs.bytes())?;
         let mut commands = gpu.encoder();
+        if let Some(carried) = carried {
+            commands.copy(carried, self.step.slice(self.layout.offset(StepInput::Ids), 4))?;
+        }
         commands.pass(self.dispatches.iter().map(|(pipeline, group, grid)| (pipeline, group, *grid)))?;
         for output in &self.outputs {
-            commands.copy(output.from.clone(), output.to.clone())?;
+            let to = self.readbacks[turn].buffer().slice(output.offset, output.from.bytes());
+            commands.copy(output.from.clone(), to)?;
         }
         Ok(commands)
     }
@@ -76,20 +90,37 @@ impl Resident {
         gpu.write(&self.step.whole(), inputs.bytes())
     }
 
-    /// Waits for the step, and copies one output's words into `out`, without padding.
-    pub(super) async fn read(&mut self, output: usize, raw: &mut Vec<u8>, out: &mut Vec<u32>) -> Result<()> {
-        let Some(Output { fact, offset, .. }) = self.outputs.get(output) else {
-            return Err(Error::Gpu { message: format!("the plan has no output {output}") });
-        };
-        let bytes = self.readback.buffer().bytes();
-        self.readback.read_into(raw, bytes).await?;
-        let rows = raw[*offset..*offset + fact.resident_bytes() as usize].chunks_exact(fact.row_bytes());
+    /// Waits for `submission`, and copies one output's words out of the readback buffer `turn` into `out`, without
+    /// padding.
+    pub(super) async fn read(
+        &self,
+        (submission, turn): (&Submission, usize),
+        output: usize,
+        raw: &mut Vec<u8>,
+        out: &mut Vec<u32>,
+    ) -> Result<()> {
+        let Output { fact, offset, .. } = self.output(output)?;
+        let readback = &self.readbacks[turn];
+        readback.read_after(submission, raw, readback.buffer().bytes()).await?;
+        let begin = *offset as usize;
+        let rows = raw[begin..begin + fact.resident_bytes() as usize].chunks_exact(fact.row_bytes());
         out.clear();
         for row in rows {
             let row = row[..fact.dtype.row_bytes(fact.shape.columns())].chunks_exact(4);
             out.extend(row.map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])));
         }
         Ok(())
+    }
+
+    /// The first word of an output, where the device has it until another step runs.
+    pub(super) fn first_word(&self, output: usize) -> Result<BufferSlice> {
+        let from = &self.output(output)?.from;
+        Ok(from.buffer().slice(from.offset(), 4))
+    }
+
+    fn output(&self, output: usize) -> Result<&Output> {
+        let found = self.outputs.get(output);
+        found.ok_or_else(|| Error::Gpu { message: format!("the plan has no output {output}") })
     }
 
     /// The part of a slot that holds a node's value, until another value takes its place.
@@ -109,8 +140,7 @@ impl Resident {
                 let op = self.plan.graph.nodes[node].op.name();
                 return Err(Error::Gpu { message: format!("{op} is not a value that the host can read") });
             };
-            let to = self.readback.buffer().slice(offset, fact.resident_bytes());
-            outputs.push(Output { fact: fact.clone(), from, to, offset: offset as usize });
+            outputs.push(Output { fact: fact.clone(), from, offset });
             offset += fact.resident_bytes();
         }
         Ok(outputs)

@@ -1,0 +1,66 @@
+//! One step ahead of the host.
+//!
+//! A session that takes the likeliest token needs nothing of the host to go on: the device has the token, and the host
+//! knows everything else about the step after it. So that step is submitted before the token is read, with its id
+//! carried over on the device, and the device does not wait while the host reads, decodes and prints. Whatever happens
+//! to the session in between, a step too many does no harm: what it wrote to the cache lies behind the session's
+//! tokens, and is written again before it is read.
+
+use super::{Engine, Session, batch};
+use crate::Result;
+use crate::graph::StepShape;
+use crate::kernels::PAGE_TOKENS;
+use crate::model::Outputs;
+use crate::runtime::Ticket;
+
+impl Engine {
+    /// The next token of a session whose step is under way, with the step after it submitted; `None` where none is.
+    pub(super) async fn step_ahead(&mut self, session: &mut Session) -> Result<Option<u32>> {
+        let Some(ticket) = session.take_ahead().filter(|ticket| self.executor.holds(ticket)) else { return Ok(None) };
+        let next = match self.executor.is_last(&ticket) {
+            true => self.submit_ahead(session, session.tokens().len(), Some(&ticket))?,
+            false => None,
+        };
+        self.executor.read(&ticket, 0, &mut self.words).await?;
+        let token = self.choose(session, Outputs::Argmax, 0)?;
+        session.commit(1);
+        session.push(&[token])?;
+        session.go_ahead(next);
+        Ok(Some(token))
+    }
+
+    /// Submits the step of the token that `session` just got, where it needs nothing of the host.
+    pub(super) fn begin_ahead(&mut self, session: &mut Session) -> Result<()> {
+        if session.waiting() == 1 && !session.needs_logits() && self.reference.is_none() {
+            let ticket = self.submit_ahead(session, session.computed(), None)?;
+            session.go_ahead(ticket);
+        }
+        Ok(())
+    }
+
+    /// Submits the step at `position`, whose token the session has, or else the step `after`; `None` where the token
+    /// that would come of it has no room.
+    fn submit_ahead(
+        &mut self,
+        session: &mut Session,
+        position: usize,
+        after: Option<&Ticket>,
+    ) -> Result<Option<Ticket>> {
+        if position + 1 >= session.limit() {
+            return Ok(None);
+        }
+        session.reserve(position + 1 - session.computed())?;
+        let table_pitch = self.context.div_ceil(PAGE_TOKENS);
+        let shape = StepShape { tokens: 1, outputs: 1, sequences: self.options.sessions, table_pitch };
+        self.prepare(shape, Outputs::Argmax)?;
+        let Self { plans, executor, .. } = self;
+        let Some(ready) = plans.get_mut(&(shape, Outputs::Argmax)) else { return Ok(None) };
+        let id = session.tokens().get(position).copied().unwrap_or(0);
+        batch::fill_one(&mut ready.inputs, session, position, id)?;
+        let ticket = match after {
+            None => executor.run(ready.plan, &ready.inputs)?,
+            Some(before) => executor.run_after(before, ready.plan, &ready.inputs)?,
+        };
+        Ok(Some(ticket))
+    }
+}
