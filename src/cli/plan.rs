@@ -73,7 +73,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     writeln!(out, "{}, {} parameters, on {}", model.name(), model.parameters(), caps.adapter)?;
-    writeln!(out, "{} tokens in a context of {context}\n", arguments.tokens)?;
+    let plural = if arguments.tokens == 1 { "" } else { "s" };
+    writeln!(out, "{} token{plural} in a context of {context}\n", arguments.tokens)?;
     write!(out, "{plan}")?;
     writeln!(out, "cache       {pages} pages of {PAGE_TOKENS} tokens, {} bytes", plan.cache_bytes(pages))?;
     Ok(())
