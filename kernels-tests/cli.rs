@@ -116,7 +116,7 @@ fn ways_to_compute_give_the_same_text() {
         assert_eq!(ran.printed(), greedy, "{flags:?}");
     }
     let full = run(generate(&golden, &["-p", &prompt, "-c", "20"]));
-    assert!(full.stderr.contains("context of 20 tokens is full"), "{}", full.stderr);
+    assert!(full.stderr.contains("context of 20 tokens is full; -c asks for"), "{}", full.stderr);
     assert!(greedy.starts_with(&full.stdout) && full.stdout.len() > 8);
     assert_eq!(full.code, 0);
 }

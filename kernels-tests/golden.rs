@@ -15,7 +15,7 @@ use pollster::block_on;
 use quernel::engine::{Engine, EngineOptions, GenerateOptions, SamplerOptions};
 use quernel::gpu::{Choice, Gpu};
 use quernel::kernels::KvFormat;
-use quernel::tensor::DType;
+use quernel::tensor::{Caps, DType};
 use std::sync::{Mutex, PoisonError};
 
 /// Sums of 32-bit numbers in another order than transformers'.
@@ -73,6 +73,18 @@ fn logits_are_those_of_transformers() {
             println!("{:<20} {stored:>9.1e} {f32:>9.1e} {f16:>9.1e} {bf16:>9.1e}", golden.name);
             assert!(stored <= ALLOWED && f32 <= ALLOWED, "{}", golden.name);
             assert!(f16 <= ALLOWED_F16 && bf16 <= ALLOWED_BF16, "{}", golden.name);
+        }
+    });
+}
+
+/// WebGPU's default limits, no `f16` and no subgroups are enough.
+#[test]
+fn the_least_device_gives_these_logits_too() {
+    on_gpu(|_| {
+        let gpu = block_on(Gpu::open_with(&Choice::default(), Some(Caps::baseline()))).unwrap();
+        for golden in golden() {
+            let error = error(&gpu, &golden, None);
+            assert!(error <= ALLOWED, "{}: {error:e} of the logits' deviation", golden.name);
         }
     });
 }

@@ -5,7 +5,7 @@ use crate::{engine, on_gpu};
 use pollster::block_on;
 use quernel::Error;
 use quernel::engine::{Cancel, Engine, EngineOptions, GenerateOptions, SamplerOptions, Session, Stop};
-use quernel::gpu::Gpu;
+use quernel::gpu::{Choice, Gpu};
 
 /// The checkpoint for what does not depend on the architecture.
 fn llama() -> Golden {
@@ -192,5 +192,26 @@ fn logits_that_are_no_numbers_are_told() {
             assert!(matches!(next, Err(Error::NotFinite { count: 1.. })), "{next:?}");
             assert_eq!(session.tokens(), golden.ids("prompt"));
         }
+    });
+}
+
+#[test]
+fn a_lost_device_is_told_and_what_was_said_is_kept() {
+    on_gpu(|_| {
+        // A device of its own, since it is lost for good.
+        let gpu = block_on(Gpu::open(&Choice::default())).unwrap();
+        let (golden, mut engine) = small(&gpu, 64, 1);
+        let mut session = prompted(&engine, &golden);
+        let mut answer = engine.generate(&mut session, until(None, &[], &Cancel::default())).unwrap();
+        answer.by_ref().take(5).for_each(|piece| drop(piece.unwrap()));
+        gpu.destroy();
+        let lost: Vec<_> = answer.by_ref().collect();
+        assert!(matches!(lost[..], [Err(Error::DeviceLost { .. })]), "{lost:?}");
+        assert_eq!(answer.stop(), None);
+        assert_eq!(session.tokens()[8..], golden.ids("greedy")[..5]);
+        let lost = block_on(engine.step(&mut [&mut session]));
+        assert!(matches!(lost, Err(Error::DeviceLost { .. })), "{lost:?}");
+        let again = block_on(Engine::open(&golden.dir, gpu, EngineOptions::default(), &mut |_, _| ()));
+        assert!(matches!(again, Err(Error::DeviceLost { .. })));
     });
 }

@@ -70,7 +70,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         eprint!("{}", timings.report(tokens.len(), session.tokens().len() - tokens.len(), seed));
     }
     if stop == Some(Stop::Context) && !arguments.model.quiet {
-        eprintln!("the context of {} tokens is full; -c asks for a longer one", engine.context());
+        let longer = engine.context() < engine.model().context();
+        let hint = if longer { "-c asks for a longer one" } else { "the model was trained for no longer one" };
+        eprintln!("the context of {} tokens is full; {hint}", engine.context());
     }
     Ok(if stop == Some(Stop::Cancelled) { ExitCode::from(exit::INTERRUPTED) } else { ExitCode::SUCCESS })
 }

@@ -76,7 +76,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     writeln!(out, "{}, {} parameters, on {}", model.name(), model.parameters(), caps.adapter)?;
-    writeln!(out, "{} tokens in a context of {context}\n", arguments.tokens)?;
+    let plural = if arguments.tokens == 1 { "" } else { "s" };
+    writeln!(out, "{} token{plural} in a context of {context}\n", arguments.tokens)?;
     write!(out, "{plan}")?;
     let bytes = plan.cache_bytes(pages);
     writeln!(out, "cache       {pages} pages of {PAGE_TOKENS} tokens in {}, {bytes} bytes", arguments.kv)?;
