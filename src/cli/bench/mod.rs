@@ -1,6 +1,7 @@
 //! `quernel bench`: how fast models are, in llama-bench's terms.
 
 mod list;
+mod roofline;
 mod run;
 
 use super::args::dtype;
@@ -19,6 +20,7 @@ Examples:
   quernel bench -m ./Llama-3.2-1B                            pp512 and tg128
   quernel bench --shape llama-3.1-8b -p 512-4096*2 -n 0      prompts of several lengths, no files needed
   quernel bench -m ./Qwen3-0.6B -p 0 -n 128 -d 0,4096,16384  how much a long context costs
+  quernel bench --roofline                                   the device's own limits
   quernel bench -m ./Qwen3-0.6B -pg 1024,256 -o json > qwen3.json
 
 Shapes: smollm2-135m, qwen3-0.6b, llama-3.2-1b, llama-3.2-3b, llama-3.1-8b, mistral-7b; and tiny, which is no model's
@@ -29,11 +31,17 @@ Tokenizing and sampling take no part in the time. Lists are 1,2,4 or ranges: 1-8
 #[derive(Args)]
 pub struct Arguments {
     /// The model: a folder with config.json and model.safetensors; may be given several times
-    #[arg(short, long, value_name = "DIR", required_unless_present = "shape")]
+    #[arg(short, long, value_name = "DIR", required_unless_present_any = ["shape", "roofline"])]
     model: Vec<PathBuf>,
     /// A model's shape in place of its files, filled with random numbers; several with commas between them
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     shape: Vec<String>,
+    /// Measure the device's own limits and nothing else: bandwidths, arithmetic, dispatches
+    #[arg(long, conflicts_with_all = ["model", "shape"])]
+    roofline: bool,
+    /// Leave out the device's own limits, with which results are compared
+    #[arg(long, conflicts_with = "roofline")]
+    no_roofline: bool,
     /// Tokens of the prompts: a list; 0 for none
     #[arg(short = 'p', long, value_name = "LIST", default_value = "512", value_parser = list::numbers)]
     n_prompt: Numbers,

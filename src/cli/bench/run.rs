@@ -1,9 +1,10 @@
 //! Runs the tests that the flags ask for, and writes what comes of them.
 
-use super::Arguments;
+use super::{Arguments, roofline};
 use crate::cli::open;
 use pollster::block_on;
-use quernel::bench::{Measured, Protocol, Report, Setting, Shape, Synthetic, Test, measure, rfc3339, stats};
+use quernel::bench::{Measured, Protocol, Record, Report, Roofline, Setting, Shape, Synthetic, Test};
+use quernel::bench::{measure, rfc3339, stats, test_cost};
 use quernel::checkpoint::Checkpoint;
 use quernel::engine::{Engine, EngineOptions};
 use quernel::gpu::Gpu;
@@ -52,11 +53,26 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if !arguments.quiet {
         open::introduce(gpu.info());
     }
+    if arguments.roofline {
+        let roofline = block_on(Roofline::measure(&gpu))?;
+        let text = roofline::text(&roofline, gpu.info(), arguments.output)?;
+        std::io::stdout().lock().write_all(text.as_bytes())?;
+        return Ok(());
+    }
     let dtypes: Vec<_> = match &arguments.dtype[..] {
         [] => vec![None],
         dtypes => dtypes.iter().copied().map(Some).collect(),
     };
-    let mut output = Output::new(arguments);
+    let roofline = match arguments.no_roofline {
+        true => None,
+        false => {
+            if arguments.progress {
+                eprintln!("bench: measuring the device's own limits");
+            }
+            Some(block_on(Roofline::measure(&gpu))?)
+        }
+    };
+    let mut output = Output::new(arguments, roofline);
     for subject in &subjects {
         for &dtype in &dtypes {
             for &batch in &arguments.batch_size.0 {
@@ -91,7 +107,7 @@ fn tests(arguments: &Arguments, setup: Setup<'_>, gpu: &Gpu, output: &mut Output
         ..EngineOptions::default()
     };
     let mut engine = load(arguments, setup.subject, gpu, options)?;
-    let mut setting = setting(&engine, setup)?;
+    let setting = setting(&engine, setup, output.roofline.clone())?;
     let protocol = Protocol {
         repetitions: arguments.repetitions.into(),
         warmup: !arguments.no_warmup,
@@ -104,9 +120,10 @@ fn tests(arguments: &Arguments, setup: Setup<'_>, gpu: &Gpu, output: &mut Output
                 eprintln!("bench: {title}: {doing}");
             }
         };
-        setting.time = rfc3339(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs());
+        let time = rfc3339(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs());
         let measured = block_on(measure(&mut engine, test, protocol, told))?;
-        output.write(&setting, &measured)?;
+        let cost = test_cost(&engine, test, setup.batch.min(setup.ubatch))?;
+        output.write(&setting.record(&measured, cost, &time))?;
         warn_if_unsteady(&title, &measured);
     }
     Ok(())
@@ -130,7 +147,7 @@ fn load(arguments: &Arguments, subject: &Subject, gpu: &Gpu, options: EngineOpti
     Ok(engine?)
 }
 
-fn setting(engine: &Engine, setup: Setup<'_>) -> anyhow::Result<Setting> {
+fn setting(engine: &Engine, setup: Setup<'_>, roofline: Option<Roofline>) -> anyhow::Result<Setting> {
     let step = StepShape { tokens: 1, outputs: 1, sequences: 1, table_pitch: engine.context().div_ceil(PAGE_TOKENS) };
     let plan = engine.plan(step, Outputs::Argmax)?;
     let (model_bytes, weights) = stored(&plan);
@@ -153,7 +170,7 @@ fn setting(engine: &Engine, setup: Setup<'_>) -> anyhow::Result<Setting> {
         parameters: engine.model().parameters(),
         batch: setup.batch,
         ubatch: setup.ubatch,
-        time: String::new(),
+        roofline,
     })
 }
 
@@ -190,10 +207,11 @@ fn warn_if_unsteady(title: &str, measured: &Measured) {
 struct Output {
     out: Report,
     err: Option<Report>,
+    roofline: Option<Roofline>,
 }
 
 impl Output {
-    fn new(arguments: &Arguments) -> Self {
+    fn new(arguments: &Arguments, roofline: Option<Roofline>) -> Self {
         let mut shown = Vec::new();
         if arguments.batch_size.0 != [2048] {
             shown.push("n_batch");
@@ -201,17 +219,17 @@ impl Output {
         if arguments.ubatch_size.0 != [512] {
             shown.push("n_ubatch");
         }
-        let err = arguments.output_err.map(|format| Report::new(format, shown.clone()));
-        Self { out: Report::new(arguments.output, shown), err }
+        let limits = roofline.is_some();
+        let err = arguments.output_err.map(|format| Report::new(format, shown.clone(), limits));
+        Self { out: Report::new(arguments.output, shown, limits), err, roofline }
     }
 
-    fn write(&mut self, setting: &Setting, measured: &Measured) -> anyhow::Result<()> {
-        let record = setting.record(measured);
+    fn write(&mut self, record: &Record) -> anyhow::Result<()> {
         let mut out = std::io::stdout().lock();
-        out.write_all(self.out.record(&record)?.as_bytes())?;
+        out.write_all(self.out.record(record)?.as_bytes())?;
         out.flush()?;
         if let Some(err) = &mut self.err {
-            eprint!("{}", err.record(&record)?);
+            eprint!("{}", err.record(record)?);
         }
         Ok(())
     }
