@@ -8,6 +8,7 @@
 mod cost;
 mod measure;
 pub mod probes;
+mod profile;
 mod record;
 mod report;
 mod roofline;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use cost::{Cost, Costs, test_cost};
 pub use measure::{Measured, Protocol, Sample, Test, measure};
+pub use profile::{Profile, Row, Waterfall, profile};
 pub use record::{Field, Record, Setting, rfc3339};
 pub use report::{Format, Report};
 pub use roofline::{MatrixPeak, Roofline};

@@ -3,9 +3,10 @@
 use super::resident::{Layer, Resident};
 use super::weights::Weights;
 use super::{Progress, Scratch, StepInputs};
-use crate::gpu::{Gpu, Usage};
+use crate::gpu::{Commands, Gpu, Timer, Usage};
 use crate::graph::{Cache, Plan, Tensors};
 use crate::{Error, Result};
+use std::time::Duration;
 
 /// A model's weights and caches on the GPU, and the plans that run on them.
 ///
@@ -17,6 +18,17 @@ pub struct Executor {
     scratch: Scratch,
     plans: Vec<Resident>,
     raw: Vec<u8>,
+    clock: Option<Clock>,
+    timer: Option<Timer>,
+}
+
+/// What of a step the device takes the time of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Clock {
+    /// The step as a whole, which runs as it always does.
+    Step,
+    /// Each dispatch. They run in passes of their own, so that the step takes longer.
+    Dispatches,
 }
 
 /// A plan that an [`Executor`] has made resident.
@@ -42,7 +54,16 @@ impl Executor {
         let layers = plan.graph.caches.iter().enumerate();
         let layers = layers.map(|(index, cache)| layer(&gpu, index, cache, pages)).collect::<Result<Vec<_>>>()?;
         let weights = Weights::upload(&gpu, plan, tensors, progress).await?;
-        Ok(Self { gpu, weights, layers, scratch: Scratch::default(), plans: Vec::new(), raw: Vec::new() })
+        Ok(Self {
+            gpu,
+            weights,
+            layers,
+            scratch: Scratch::default(),
+            plans: Vec::new(),
+            raw: Vec::new(),
+            clock: None,
+            timer: None,
+        })
     }
 
     /// The device it runs on.
@@ -66,9 +87,40 @@ impl Executor {
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::Gpu`].
     pub fn run(&mut self, plan: PlanId, inputs: &StepInputs) -> Result<()> {
-        let commands = self.resident(plan)?.encode(&self.gpu, inputs)?;
+        let commands = match self.clock {
+            None => self.resident(plan)?.encode(&self.gpu, inputs)?,
+            Some(clock) => self.timed(plan, inputs, clock)?,
+        };
         self.gpu.submit(commands)?;
         self.gpu.health()
+    }
+
+    fn timed(&mut self, plan: PlanId, inputs: &StepInputs, clock: Clock) -> Result<Commands> {
+        let times = self.resident(plan)?.times(clock);
+        let timer = match self.timer.take().filter(|timer| timer.passes() >= times) {
+            Some(timer) => timer,
+            None => Timer::new(&self.gpu, times)?,
+        };
+        let commands = self.resident(plan)?.encode_timed(&self.gpu, inputs, clock, &timer);
+        self.timer = Some(timer);
+        commands
+    }
+
+    /// Has the device take the time of every step from now on, or no longer.
+    pub fn take_time(&mut self, clock: Option<Clock>) {
+        self.clock = clock;
+    }
+
+    /// Waits for the last step, which was one of `plan`, and tells how long it took on the device, or each of its
+    /// dispatches in order. Nothing where no time was taken.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::Gpu`].
+    pub async fn times(&self, plan: PlanId) -> Result<Vec<Duration>> {
+        match (self.clock, &self.timer) {
+            (Some(clock), Some(timer)) => timer.read(self.resident(plan)?.times(clock)).await,
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// Waits for the last step of `plan` and copies the 4-byte words of one of its outputs into `out`, row by row

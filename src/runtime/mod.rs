@@ -16,7 +16,7 @@ mod step;
 mod tests;
 mod weights;
 
-pub use executor::{Executor, PlanId};
+pub use executor::{Clock, Executor, PlanId};
 pub use reference::Reference;
 pub use scratch::Scratch;
 pub use step::StepInputs;

@@ -1,8 +1,8 @@
 //! A plan made resident: pipelines, buffers and bind groups, made once and replayed at every step.
 
 use super::weights::Weights;
-use super::{Scratch, StepInputs};
-use crate::gpu::{BindGroup, Buffer, BufferSlice, Commands, Gpu, Pipeline, Readback, Usage};
+use super::{Clock, Scratch, StepInputs};
+use crate::gpu::{BindGroup, Buffer, BufferSlice, Commands, Gpu, Pipeline, Readback, Timer, Usage};
 use crate::graph::{self, Place, Plan, StepLayout};
 use crate::tensor::Fact;
 use crate::{Error, Result};
@@ -56,11 +56,42 @@ impl Resident {
     pub(super) fn encode(&self, gpu: &Gpu, inputs: &StepInputs) -> Result<Commands> {
         gpu.write(&self.step.whole(), inputs.bytes())?;
         let mut commands = gpu.encoder();
-        commands.pass(self.dispatches.iter().map(|(pipeline, group, grid)| (pipeline, group, *grid)))?;
-        for output in &self.outputs {
-            commands.copy(output.from.clone(), output.to.clone())?;
-        }
+        commands.pass(self.launches())?;
+        self.copy_outputs(&mut commands)?;
         Ok(commands)
+    }
+
+    /// As `encode`, with the time that the step takes, or each of its dispatches in a pass of its own.
+    pub(super) fn encode_timed(&self, gpu: &Gpu, inputs: &StepInputs, clock: Clock, timer: &Timer) -> Result<Commands> {
+        gpu.write(&self.step.whole(), inputs.bytes())?;
+        let mut commands = gpu.encoder();
+        match clock {
+            Clock::Step => commands.timed_pass(timer, 0, self.launches())?,
+            Clock::Dispatches => {
+                for (index, launch) in self.launches().enumerate() {
+                    commands.timed_pass(timer, index, [launch])?;
+                }
+            }
+        }
+        commands.keep_times(timer, self.times(clock))?;
+        self.copy_outputs(&mut commands)?;
+        Ok(commands)
+    }
+
+    /// How many times `encode_timed` takes.
+    pub(super) fn times(&self, clock: Clock) -> usize {
+        match clock {
+            Clock::Step => 1,
+            Clock::Dispatches => self.dispatches.len(),
+        }
+    }
+
+    fn launches(&self) -> impl Iterator<Item = (&Pipeline, &BindGroup, [u32; 3])> {
+        self.dispatches.iter().map(|(pipeline, group, grid)| (pipeline, group, *grid))
+    }
+
+    fn copy_outputs(&self, commands: &mut Commands) -> Result<()> {
+        self.outputs.iter().try_for_each(|output| commands.copy(output.from.clone(), output.to.clone()))
     }
 
     /// Encodes the dispatches of one node alone.

@@ -1,6 +1,7 @@
 //! `quernel bench`: how fast models are, in llama-bench's terms.
 
 mod list;
+mod profile;
 mod roofline;
 mod run;
 
@@ -20,6 +21,7 @@ Examples:
   quernel bench -m ./Llama-3.2-1B                            pp512 and tg128
   quernel bench --shape llama-3.1-8b -p 512-4096*2 -n 0      prompts of several lengths, no files needed
   quernel bench -m ./Qwen3-0.6B -p 0 -n 128 -d 0,4096,16384  how much a long context costs
+  quernel bench --shape llama-3.2-1b -p 512 -n 32 --profile  where the time goes
   quernel bench --roofline                                   the device's own limits
   quernel bench -m ./Qwen3-0.6B -pg 1024,256 -o json > qwen3.json
 
@@ -75,6 +77,9 @@ pub struct Arguments {
     /// The GPU: an index of `quernel devices`, a part of the name, or a PCI id
     #[arg(long, value_name = "ADAPTER")]
     adapter: Option<String>,
+    /// Show where a step's time goes: each kernel, the gaps between them, the host
+    #[arg(long, conflicts_with = "roofline")]
+    profile: bool,
     /// Format of standard output: md, csv, json, jsonl or sql
     #[arg(short, long, value_name = "FORMAT", default_value = "md", value_parser = format)]
     output: Format,

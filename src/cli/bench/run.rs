@@ -1,10 +1,11 @@
 //! Runs the tests that the flags ask for, and writes what comes of them.
 
+use super::profile::text as profile_text;
 use super::{Arguments, roofline};
 use crate::cli::open;
 use pollster::block_on;
-use quernel::bench::{Measured, Protocol, Record, Report, Roofline, Setting, Shape, Synthetic, Test};
-use quernel::bench::{measure, rfc3339, stats, test_cost};
+use quernel::bench::{Format, Measured, Profile, Protocol, Record, Report, Roofline, Setting, Shape, Synthetic, Test};
+use quernel::bench::{measure, profile, rfc3339, stats, test_cost};
 use quernel::checkpoint::Checkpoint;
 use quernel::engine::{Engine, EngineOptions};
 use quernel::gpu::Gpu;
@@ -82,7 +83,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             }
         }
     }
-    output.end()
+    if arguments.profile { Ok(()) } else { output.end() }
 }
 
 /// The tests in llama-bench's order: at each depth the prompts, the answers, then both together.
@@ -120,6 +121,11 @@ fn tests(arguments: &Arguments, setup: Setup<'_>, gpu: &Gpu, output: &mut Output
                 eprintln!("bench: {title}: {doing}");
             }
         };
+        if arguments.profile {
+            let found = block_on(profile(&mut engine, test, setting.roofline.as_ref()))?;
+            output.profile(&title, &found, arguments.output)?;
+            continue;
+        }
         let time = rfc3339(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs());
         let measured = block_on(measure(&mut engine, test, protocol, told))?;
         let cost = test_cost(&engine, test, setup.batch.min(setup.ubatch))?;
@@ -232,6 +238,11 @@ impl Output {
             eprint!("{}", err.record(record)?);
         }
         Ok(())
+    }
+
+    fn profile(&self, title: &str, found: &Profile, format: Format) -> anyhow::Result<()> {
+        let text = profile_text(title, found, format)?;
+        Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
     }
 
     fn end(&self) -> anyhow::Result<()> {
