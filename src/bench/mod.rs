@@ -5,6 +5,7 @@
 //! in the formats of llama-bench, whose names and order they keep. [`Shape`] and [`Synthetic`] stand for a model's
 //! files where there are none. This module knows no flags and no terminal, and takes no part in running a model.
 
+mod compare;
 mod cost;
 mod measure;
 pub mod probes;
@@ -18,6 +19,7 @@ mod synthetic;
 #[cfg(test)]
 mod tests;
 
+pub use compare::{Entry, Pair, SIGNIFICANCE, Verdict, compare};
 pub use cost::{Cost, Costs, test_cost};
 pub use measure::{Measured, Protocol, Sample, Test, measure};
 pub use profile::{Profile, Row, Waterfall, profile};

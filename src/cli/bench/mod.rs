@@ -1,19 +1,19 @@
 //! `quernel bench`: how fast models are, in llama-bench's terms.
 
+mod compare;
 mod list;
 mod profile;
 mod roofline;
 mod run;
 
 use super::args::dtype;
-use clap::Args;
+use clap::{Args, Subcommand};
 use list::Numbers;
 use quernel::bench::Format;
 use quernel::tensor::DType;
 use std::ffi::OsString;
 use std::path::PathBuf;
-
-pub use run::run;
+use std::process::ExitCode;
 
 /// For `--help`.
 pub const EXAMPLES: &str = "\
@@ -23,6 +23,7 @@ Examples:
   quernel bench -m ./Qwen3-0.6B -p 0 -n 128 -d 0,4096,16384  how much a long context costs
   quernel bench --shape llama-3.2-1b -p 512 -n 32 --profile  where the time goes
   quernel bench --roofline                                   the device's own limits
+  quernel bench compare before.json after.json               what changed, beyond chance
   quernel bench -m ./Qwen3-0.6B -pg 1024,256 -o json > qwen3.json
 
 Shapes: smollm2-135m, qwen3-0.6b, llama-3.2-1b, llama-3.2-3b, llama-3.1-8b, mistral-7b; and tiny, which is no model's
@@ -31,7 +32,10 @@ Tokenizing and sampling take no part in the time. Lists are 1,2,4 or ranges: 1-8
 
 /// What is measured, on what, and how often.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The model: a folder with config.json and model.safetensors; may be given several times
     #[arg(short, long, value_name = "DIR", required_unless_present_any = ["shape", "roofline"])]
     model: Vec<PathBuf>,
@@ -92,6 +96,21 @@ pub struct Arguments {
     /// Say nothing on standard error but warnings and errors
     #[arg(short, long)]
     quiet: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compare two files of results: which differences are real, and whether anything became slower
+    #[command(after_long_help = compare::EXAMPLES)]
+    Compare(compare::Arguments),
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    match &arguments.command {
+        Some(Command::Compare(arguments)) => compare::run(arguments),
+        None => run::run(arguments).map(|()| ExitCode::SUCCESS),
+    }
 }
 
 fn format(text: &str) -> Result<Format, String> {
