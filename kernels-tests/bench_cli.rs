@@ -115,7 +115,8 @@ fn wrong_flags_are_wrong_usage() {
         "bench --shape tiny -o xml",
         "bench --shape tiny -r 0",
         "bench --shape tiny --roofline",
-        "bench --shape tiny -p 4096 -n 0 --no-roofline -q",
+        "bench --shape tiny --preset localscore -p 16",
+        "bench --shape tiny -p 8192 -n 0 --no-roofline -q",
     ] {
         let output = quernel(&arguments.split(' ').collect::<Vec<_>>());
         assert_eq!(output.status.code(), Some(2), "{arguments}: {}", text(&output.stderr));

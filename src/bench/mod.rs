@@ -7,6 +7,7 @@
 
 mod compare;
 mod cost;
+mod localscore;
 mod measure;
 pub mod probes;
 mod profile;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use compare::{Entry, Pair, SIGNIFICANCE, Verdict, compare};
 pub use cost::{Cost, Costs, test_cost};
+pub use localscore::{LOCALSCORE, Scored, localscore};
 pub use measure::{Measured, Protocol, Sample, Test, measure};
 pub use profile::{Profile, Row, Waterfall, profile};
 pub use record::{Field, Record, Setting, rfc3339};

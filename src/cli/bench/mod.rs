@@ -2,12 +2,15 @@
 
 mod compare;
 mod list;
+mod localscore;
+mod output;
 mod profile;
 mod roofline;
 mod run;
+mod subject;
 
 use super::args::dtype;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use list::Numbers;
 use quernel::bench::Format;
 use quernel::tensor::DType;
@@ -66,9 +69,12 @@ pub struct Arguments {
     /// Most tokens of a step, also -ub: a list
     #[arg(long, value_name = "LIST", default_value = "512", value_parser = list::numbers)]
     ubatch_size: Numbers,
-    /// Samples of each test
-    #[arg(short, long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
-    repetitions: u16,
+    /// Other tests in place of these: localscore for LocalScore's nine and its score, which takes long
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["n_prompt", "n_gen", "pg", "n_depth", "profile", "roofline"])]
+    preset: Option<Preset>,
+    /// Samples of each test [default: 5; 1 of a preset's]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    repetitions: Option<u16>,
     /// Seconds to rest before each test
     #[arg(long, value_name = "N", default_value_t = 0)]
     delay: u64,
@@ -96,6 +102,13 @@ pub struct Arguments {
     /// Say nothing on standard error but warnings and errors
     #[arg(short, long)]
     quiet: bool,
+}
+
+/// Tests that somebody else has put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Preset {
+    /// LocalScore's nine tests and its score, computed here
+    Localscore,
 }
 
 #[derive(Subcommand)]
