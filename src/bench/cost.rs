@@ -138,6 +138,8 @@ fn position_bytes(cache: &Cache) -> f64 {
 
 fn attention(plan: &Plan, dispatch: &Dispatch) -> Option<Attention> {
     let Op::Attention { layer, heads } = &plan.graph.nodes[dispatch.node].op else { return None };
+    // Where several dispatches attend, one of them reads the cache.
+    dispatch.bindings.iter().find(|(_, buffer)| matches!(buffer, Buffer::Keys(_)))?;
     let cache = plan.graph.caches.get(*layer)?;
     let flops = 4.0 * (heads.heads * heads.head_dim) as f64;
     Some(Attention { bytes: 2.0 * position_bytes(cache), flops, window: heads.window })

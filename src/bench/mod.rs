@@ -7,6 +7,7 @@
 
 mod compare;
 mod cost;
+mod kernels;
 mod localscore;
 mod measure;
 pub mod probes;
@@ -19,9 +20,11 @@ pub mod stats;
 mod synthetic;
 #[cfg(test)]
 mod tests;
+mod timing;
 
 pub use compare::{Entry, Pair, SIGNIFICANCE, Verdict, compare};
 pub use cost::{Cost, Costs, test_cost};
+pub use kernels::kernels;
 pub use localscore::{LOCALSCORE, Scored, localscore};
 pub use measure::{Measured, Protocol, Sample, Test, measure};
 pub use profile::{Profile, Row, Waterfall, profile};

@@ -40,7 +40,7 @@ pub struct Waterfall {
     pub least_ms: Option<f64>,
 }
 
-/// One kernel on one shape, in a step.
+/// One kernel on one shape, in a step. What it costs follows from the plan.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
     /// The variant, and the matrix that it reads, if any.
@@ -55,6 +55,21 @@ pub struct Row {
     pub tflops: f64,
     /// The least time that the device's limits leave, as a share of the time taken; `None` where they are not known.
     pub share_of_ceiling: Option<f64>,
+}
+
+impl Row {
+    /// A kernel that took `seconds` for what costs `cost`.
+    pub(super) fn new(kernel: String, seconds: f64, cost: Cost, roofline: Option<&Roofline>) -> Self {
+        let seconds = seconds.max(1e-12);
+        Self {
+            kernel,
+            count: 1.0,
+            ms: 1e3 * seconds,
+            gbps: cost.bytes / seconds / 1e9,
+            tflops: cost.flops / seconds / 1e12,
+            share_of_ceiling: roofline.map(|roofline| roofline.least_seconds(cost.bytes, cost.flops) / seconds),
+        }
+    }
 }
 
 /// Runs the steps of `test` three times: as always, with the device's time of each step, and of each dispatch.
@@ -124,7 +139,7 @@ impl Totals {
 }
 
 /// The variant, and the matrices that a dispatch reads: what tells its time from another's.
-fn label(plan: &Plan, dispatch: &Dispatch) -> String {
+pub(super) fn label(plan: &Plan, dispatch: &Dispatch) -> String {
     let mut label = dispatch.launch.variant.to_string();
     for (_, buffer) in &dispatch.bindings {
         let Buffer::Shard { weight, .. } = buffer else { continue };
@@ -140,16 +155,10 @@ fn summary([step, whole, kernels]: [Duration; 3], each: Totals, roofline: Option
     let steps = each.steps as f64;
     let ms = |time: Duration| time.as_secs_f64() * 1e3 / steps;
     let least = |cost: Cost| roofline.map(|roofline| roofline.least_seconds(cost.bytes, cost.flops));
-    let row = |(kernel, (count, time, cost)): (String, (usize, Duration, Cost))| {
-        let seconds = time.as_secs_f64().max(1e-12);
-        Row {
-            kernel,
-            count: count as f64 / steps,
-            ms: ms(time),
-            gbps: cost.bytes / seconds / 1e9,
-            tflops: cost.flops / seconds / 1e12,
-            share_of_ceiling: least(cost).map(|least| least / seconds),
-        }
+    let row = |(kernel, (count, time, cost)): (String, (usize, Duration, Cost))| Row {
+        count: count as f64 / steps,
+        ms: ms(time),
+        ..Row::new(kernel, time.as_secs_f64(), cost, roofline)
     };
     let least_ms = each.kernels.values().map(|(_, _, cost)| least(*cost)).sum::<Option<f64>>();
     let mut rows: Vec<Row> = each.kernels.into_iter().map(row).collect();

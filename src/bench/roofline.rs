@@ -6,13 +6,14 @@
 
 use super::probes::{dot, empty, fma, matrix, memory};
 use super::stats::percentile;
+use super::timing::{Ready, TRIES, least_seconds, record, seconds};
 use crate::Result;
-use crate::gpu::{BindGroup, Buffer, Commands, Gpu, Pipeline, Readback, Usage};
+use crate::gpu::{Buffer, Gpu, Readback, Usage};
 use crate::kernels::Launch;
 use crate::kernels::random::{self, Numbers};
 use crate::tensor::DType;
 use serde::Serialize;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A device's measured limits.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -83,68 +84,6 @@ impl Roofline {
     pub fn least_seconds(&self, bytes: f64, flops: f64) -> f64 {
         (bytes / (1e9 * self.read_gbps)).max(flops / self.peak())
     }
-}
-
-/// The least time that is measured: long beside what submitting and waiting take.
-const LEAST: Duration = Duration::from_millis(30);
-
-/// Most runs of a kernel in one submission.
-const MOST_RUNS: usize = 1 << 12;
-
-/// Measurements of which the fastest counts, since everything that can go wrong makes it slower.
-const TRIES: usize = 4;
-
-/// A launch made ready.
-struct Ready {
-    pipeline: Pipeline,
-    bind_group: BindGroup,
-    grid: [u32; 3],
-}
-
-impl Ready {
-    fn new(gpu: &Gpu, launch: &Launch, buffers: &[(&'static str, &Buffer)]) -> Result<Self> {
-        let params = gpu.buffer("params", launch.params.len() as u64, Usage::Params)?;
-        gpu.write(&params.whole(), &launch.params)?;
-        let mut bindings = vec![("params", params.whole())];
-        bindings.extend(buffers.iter().map(|(name, buffer)| (*name, buffer.whole())));
-        let pipeline = gpu.pipeline(&launch.variant)?;
-        let bind_group = gpu.bind(&pipeline, &bindings)?;
-        Ok(Self { pipeline, bind_group, grid: launch.grid })
-    }
-
-    fn part(&self) -> (&Pipeline, &BindGroup, [u32; 3]) {
-        (&self.pipeline, &self.bind_group, self.grid)
-    }
-}
-
-fn record(gpu: &Gpu, all: &[Ready], runs: usize) -> Result<Commands> {
-    let mut commands = gpu.encoder();
-    commands.pass((0..runs).flat_map(|_| all.iter().map(Ready::part)))?;
-    Ok(commands)
-}
-
-/// Seconds that all of `all`, one after the other, `runs` times, take with all that waiting for them costs.
-async fn seconds(gpu: &Gpu, all: &[Ready], runs: usize) -> Result<f64> {
-    let begin = Instant::now();
-    let submission = gpu.submit(record(gpu, all, runs)?)?;
-    gpu.wait(&submission).await?;
-    Ok(begin.elapsed().as_secs_f64())
-}
-
-/// Seconds of one run of `all` at best.
-async fn least_seconds(gpu: &Gpu, all: &[Ready]) -> Result<f64> {
-    seconds(gpu, all, 1).await?;
-    let mut runs = 1;
-    let mut least = seconds(gpu, all, runs).await?;
-    while least * (runs as f64) < LEAST.as_secs_f64() && runs < MOST_RUNS {
-        let wanted = (1.5 * LEAST.as_secs_f64() / least) as usize;
-        runs = wanted.clamp(2 * runs, 16 * runs).min(MOST_RUNS);
-        least = seconds(gpu, all, runs).await? / runs as f64;
-    }
-    for _ in 0..TRIES {
-        least = least.min(seconds(gpu, all, runs).await? / runs as f64);
-    }
-    Ok(least)
 }
 
 /// Whether the adapter is a processor, for which a share of a GPU's work is enough.

@@ -34,6 +34,11 @@ impl Shape {
         })
     }
 
+    /// The text of its `config.json`.
+    pub fn json(&self) -> &'static str {
+        self.json
+    }
+
     /// The configuration.
     ///
     /// # Errors

@@ -3,6 +3,9 @@
 use super::*;
 use crate::engine::{Engine, EngineOptions};
 use crate::gpu::{AdapterInfo, Choice, Gpu, Limits};
+use crate::graph::{Plan, StepShape};
+use crate::kernels::Policy;
+use crate::model::{Model, Outputs};
 use crate::tensor::DType;
 use std::time::Duration;
 
@@ -229,4 +232,26 @@ fn a_device_has_limits() {
     assert!(all.iter().all(|limit| limit.is_finite() && *limit > 0.0), "{found:?}");
     assert_eq!(found.f16_tflops.is_some(), gpu.caps().f16);
     assert!(found.peak() >= 1e12 * found.f32_tflops);
+}
+
+#[test]
+fn every_kernel_of_a_plan_is_timed_once_on_each_shape() {
+    let gpu =
+        pollster::block_on(Gpu::open(&Choice::default())).expect("this test needs a GPU driver; see scripts/drivers");
+    let config = Shape::named("tiny").unwrap().config().unwrap();
+    let tensors = Synthetic::new(&config, 7).unwrap();
+    let model = Model::open(&config, &tensors).unwrap();
+    let step = StepShape { tokens: 3, outputs: 1, sequences: 1, table_pitch: 3 };
+    let graph = model.graph(step, 96, Outputs::Argmax, &tensors, None).unwrap();
+    let plan = Plan::new(graph, gpu.caps(), Policy::new(gpu.caps(), false)).unwrap();
+    let before = gpu.allocated();
+    let rows = pollster::block_on(kernels(&gpu, &plan, 64, Some(&limits()))).unwrap();
+    assert_eq!(gpu.allocated(), before);
+    let count: f64 = rows.iter().map(|row| row.count).sum();
+    assert_eq!(count as usize, plan.dispatches.len());
+    assert!(rows.iter().all(|row| row.ms > 0.0 && row.gbps > 0.0 && row.share_of_ceiling.is_some()), "{rows:?}");
+    assert!(rows.is_sorted_by(|a, b| a.ms >= b.ms));
+    let mut names: Vec<_> = rows.iter().map(|row| &row.kernel).collect();
+    names.dedup();
+    assert_eq!(names.len(), rows.len());
 }
