@@ -3,7 +3,6 @@
 use crate::case::{Work, poison};
 use crate::data::POISON;
 use quernel::gpu::{Buffer, BufferSlice, Choice, Gpu, Usage};
-use quernel::kernels::Rung;
 use quernel::tensor::Caps;
 use std::sync::Mutex;
 
@@ -31,9 +30,9 @@ impl Device {
         format!("{} ({}, {} {})", info.name, info.backend, info.driver, info.driver_info)
     }
 
-    /// The rungs that the device can stand on.
-    pub fn rungs(&self) -> &'static [Rung] {
-        Rung::available(self.gpu.caps())
+    /// What the device was granted.
+    pub fn caps(&self) -> &Caps {
+        self.gpu.caps()
     }
 
     /// The words of each output after the work, without its sentinels, which must be untouched.

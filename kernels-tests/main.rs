@@ -9,6 +9,7 @@ mod activation;
 mod add;
 mod argmax;
 mod attention;
+mod bench;
 mod case;
 mod data;
 mod device;
@@ -38,12 +39,14 @@ const AT_BASELINE: usize = 4;
 /// Cases run, failures, and the worst error, for each kernel.
 type Tally = BTreeMap<&'static str, (usize, usize, f64)>;
 
-fn cases(rungs: &[Rung]) -> Vec<Case> {
+fn cases(caps: &Caps) -> Vec<Case> {
+    let rungs = Rung::available(caps);
     let families = [
         activation::cases(),
         add::cases(),
         argmax::cases(rungs),
         attention::cases(rungs),
+        bench::cases(caps),
         embed::cases(),
         gated::cases(),
         kv_write::cases(),
@@ -87,7 +90,7 @@ fn main() {
     let tally = Arc::new(Mutex::new(Tally::default()));
     let mut trials = Vec::new();
     let mut portable = 0;
-    for case in cases(full.rungs()).into_iter().map(Arc::new) {
+    for case in cases(full.caps()).into_iter().map(Arc::new) {
         trials.push(trial(&case, &full, "", &tally));
         portable += usize::from(case.portable);
         if case.portable && portable.is_multiple_of(AT_BASELINE) {

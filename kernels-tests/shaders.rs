@@ -25,6 +25,11 @@ fn needs_subgroups(recipe: &Recipe) -> bool {
     recipe.slots.iter().any(|(_, file)| file.ends_with("/subgroup"))
 }
 
+/// Whether a linked module has the `enable` line for `extension`.
+fn enables(source: &str, extension: &str) -> bool {
+    source.lines().any(|line| line == format!("enable {extension};"))
+}
+
 #[test]
 fn every_variant_compiles_for_vulkan_metal_and_dx12() {
     let variants = variants();
@@ -36,6 +41,9 @@ fn every_variant_compiles_for_vulkan_metal_and_dx12() {
         // Unpacking halves into singles is part of WebGPU itself.
         let mut granted = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
         granted.set(Capabilities::SUBGROUP, subgroups);
+        granted.set(Capabilities::SHADER_FLOAT16, enables(&linked.source, "f16"));
+        let matrices = enables(&linked.source, "wgpu_cooperative_matrix");
+        granted.set(Capabilities::COOPERATIVE_MATRIX, matrices);
         let mut validator = Validator::new(ValidationFlags::all(), granted);
         validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
         validator
@@ -43,7 +51,15 @@ fn every_variant_compiles_for_vulkan_metal_and_dx12() {
             .unwrap_or_else(|error| panic!("{variant} needs more than its rung: {error:?}"));
         spir_v(&parsed).unwrap_or_else(|error| panic!("{variant} as SPIR-V: {error}"));
         metal(&parsed).unwrap_or_else(|error| panic!("{variant} as MSL: {error}"));
-        direct_x(&parsed, subgroups).unwrap_or_else(|error| panic!("{variant} as HLSL: {error}"));
+        // DX12 has no cooperative matrices.
+        if !matrices {
+            let shader_model = match (enables(&linked.source, "f16"), subgroups) {
+                (true, _) => hlsl::ShaderModel::V6_2,
+                (false, true) => hlsl::ShaderModel::V6_0,
+                (false, false) => hlsl::ShaderModel::V5_1,
+            };
+            direct_x(&parsed, shader_model).unwrap_or_else(|error| panic!("{variant} as HLSL: {error}"));
+        }
     }
     println!("{} variants compile for Vulkan, Metal and DX12", variants.len());
 }
@@ -62,9 +78,8 @@ fn metal(parsed: &Parsed) -> Result<(), msl::Error> {
     Ok(())
 }
 
-fn direct_x(parsed: &Parsed, subgroups: bool) -> Result<(), hlsl::Error> {
-    // The oldest shader model that can hold the variant.
-    let shader_model = if subgroups { hlsl::ShaderModel::V6_0 } else { hlsl::ShaderModel::V5_1 };
+/// As DX12 takes it, in the oldest shader model that can hold the variant.
+fn direct_x(parsed: &Parsed, shader_model: hlsl::ShaderModel) -> Result<(), hlsl::Error> {
     let options = hlsl::Options { shader_model, ..Default::default() };
     let mut text = String::new();
     hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default()).write(
@@ -87,6 +102,10 @@ fn tint_accepts_every_variant() {
     let variants = variants();
     for variant in variants.keys() {
         let linked = link(&variant.recipe, Target::Tint).unwrap_or_else(|error| panic!("{variant}: {error}"));
+        // Browsers have no cooperative matrices under this name.
+        if enables(&linked.source, "wgpu_cooperative_matrix") {
+            continue;
+        }
         std::fs::write(&file, &linked.source).expect("the temporary folder can be written");
         if let Err(reason) = tint(&file) {
             panic!("{variant}: {reason}\n{}", linked.source);

@@ -1,5 +1,6 @@
 //! Every variant that some launch chooses, gathered by asking the launches themselves over a grid of shapes.
 
+use quernel::bench::probes::{dot, empty, fma, matrix, memory};
 use quernel::engine::EngineOptions;
 use quernel::kernels::activation::{self, Act};
 use quernel::kernels::linear::{Form, Output, Qkv};
@@ -8,7 +9,7 @@ use quernel::kernels::{KvFormat, Launch, Params, Policy, Rung};
 use quernel::kernels::{
     add, argmax, attention, embed, gated, kv_write, layer_norm, linear, random, rms_norm, rope, scale,
 };
-use quernel::tensor::DType;
+use quernel::tensor::{DType, Matrix};
 
 /// A kernel with what its launches promise.
 pub struct Kernel {
@@ -34,6 +35,7 @@ pub fn kernels() -> Vec<Kernel> {
     let mut kernels = element_kernels();
     kernels.extend(row_kernels());
     kernels.extend(token_kernels());
+    kernels.extend(probes());
     kernels
 }
 
@@ -186,5 +188,37 @@ fn token_kernels() -> Vec<Kernel> {
                 embed::launch(3, embed::Table { dtype, first: 0, rows: 5, columns, w_first: 0 })
             }),
         ),
+    ]
+}
+
+/// The kernels that measure a device.
+fn probes() -> Vec<Kernel> {
+    let divisions = || {
+        let all = [1, 8, 64, 256].into_iter().flat_map(|workgroup| [(workgroup, false), (workgroup, true)]);
+        let all = all.flat_map(|(workgroup, together)| [(workgroup, together, 4), (workgroup, together, 64)]);
+        all.map(|(workgroup, together, loads)| memory::Division {
+            workgroup,
+            workgroups: 3,
+            loads,
+            together,
+            rounds: 2,
+        })
+    };
+    let numbers = [DType::F32, DType::F16].into_iter();
+    let square = |side, input| Matrix { m: side, n: side, k: side, input: Some(input), output: Some(DType::F32) };
+    let squares = [square(8, DType::F32), square(8, DType::F16), square(16, DType::F16)];
+    let products = squares.into_iter().flat_map(|shape| [8, 16, 32, 64].map(|subgroup| (shape, subgroup)));
+    vec![
+        kernel::<memory::Params>("read", &["x"], &["y"], divisions().filter_map(memory::read)),
+        kernel::<memory::Params>("copy", &["x"], &["y"], divisions().filter_map(memory::copy)),
+        kernel::<fma::Params>("fma", &[], &["y"], numbers.filter_map(|number| fma::launch(9, 1, 64, number, [1.0; 2]))),
+        kernel::<dot::Params>("dot", &[], &["y"], [dot::launch(9, 1, 64, 1)].into_iter()),
+        kernel::<matrix::Params>(
+            "matrix",
+            &["a", "b"],
+            &["y"],
+            products.filter_map(|(shape, subgroup)| matrix::launch(2, 1, subgroup, shape)),
+        ),
+        kernel::<empty::Params>("empty", &[], &["y"], [empty::launch(1)].into_iter()),
     ]
 }

@@ -104,14 +104,10 @@ pub async fn measure(
     told: &mut dyn FnMut(&str),
 ) -> Result<Measured> {
     std::thread::sleep(protocol.delay);
-    let mut session = engine.session(SamplerOptions::greedy(), 0)?;
     if test.depth > 0 {
         told("filling the cache");
-        session.push(&tokens(engine, 0, test.depth))?;
-        while session.computed() < test.depth {
-            engine.step(&mut [&mut session]).await?;
-        }
     }
+    let mut session = fill(engine, test.depth).await?;
     if protocol.warmup {
         told("warming up");
         let short = Test { generated: test.generated.min(2), ..test };
@@ -123,6 +119,16 @@ pub async fn measure(
         samples.push(run(engine, &mut session, test).await?);
     }
     Ok(Measured { test, samples, gpu_bytes: engine.gpu().allocated() })
+}
+
+/// A session with the keys and values of `depth` tokens.
+pub(super) async fn fill(engine: &mut Engine, depth: usize) -> Result<Session> {
+    let mut session = engine.session(SamplerOptions::greedy(), 0)?;
+    session.push(&tokens(engine, 0, depth))?;
+    while session.computed() < depth {
+        engine.step(&mut [&mut session]).await?;
+    }
+    Ok(session)
 }
 
 /// One run, after `test.depth` tokens.
@@ -150,7 +156,7 @@ async fn run(engine: &mut Engine, session: &mut Session, test: Test) -> Result<S
 }
 
 /// Made-up tokens for the positions from `first` on.
-fn tokens(engine: &Engine, first: usize, count: usize) -> Vec<u32> {
+pub(super) fn tokens(engine: &Engine, first: usize, count: usize) -> Vec<u32> {
     // Two bytes a token; a vocabulary larger than that is met in part.
     let numbers = Numbers { seed: 1, exponent: 0 };
     let bytes = random::reference(numbers, first..first + count, 2);

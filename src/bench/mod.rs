@@ -5,15 +5,31 @@
 //! in the formats of llama-bench, whose names and order they keep. [`Shape`] and [`Synthetic`] stand for a model's
 //! files where there are none. This module knows no flags and no terminal, and takes no part in running a model.
 
+mod compare;
+mod cost;
+mod kernels;
+mod localscore;
 mod measure;
+pub mod probes;
+mod profile;
 mod record;
 mod report;
+mod roofline;
 mod shapes;
 pub mod stats;
 mod synthetic;
+#[cfg(test)]
+mod tests;
+mod timing;
 
+pub use compare::{Entry, Pair, SIGNIFICANCE, Verdict, compare};
+pub use cost::{Cost, Costs, test_cost};
+pub use kernels::kernels;
+pub use localscore::{LOCALSCORE, Scored, localscore};
 pub use measure::{Measured, Protocol, Sample, Test, measure};
+pub use profile::{Profile, Row, Waterfall, profile};
 pub use record::{Field, Record, Setting, rfc3339};
 pub use report::{Format, Report};
+pub use roofline::{MatrixPeak, Roofline};
 pub use shapes::{SHAPES, Shape};
 pub use synthetic::Synthetic;

@@ -1,6 +1,8 @@
 //! One test's result as named fields, in the order and under the names that llama-bench gives them, with ours after.
 
+use super::cost::Cost;
 use super::measure::{Measured, Sample};
+use super::roofline::Roofline;
 use super::stats::{deviation, mean, percentile};
 use crate::gpu::AdapterInfo;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -106,18 +108,19 @@ pub struct Setting {
     pub batch: usize,
     /// Tokens of a step at most.
     pub ubatch: usize,
-    /// When the test began, as RFC 3339.
-    pub time: String,
+    /// The device's own limits, where they were measured.
+    pub roofline: Option<Roofline>,
 }
 
 impl Setting {
-    /// The record of what was measured.
-    pub fn record(&self, measured: &Measured) -> Record {
+    /// The record of what was measured from `time` on, as RFC 3339, and took `cost` at least.
+    pub fn record(&self, measured: &Measured, cost: Cost, time: &str) -> Record {
         let mut record = Record::default();
         self.identity(&mut record);
         self.parameters(&mut record);
-        results(&mut record, measured, &self.time);
+        results(&mut record, measured, time);
         self.ours(&mut record, measured);
+        self.limits(&mut record, measured, cost);
         record
     }
 
@@ -177,6 +180,30 @@ impl Setting {
             record.real(name, percentile(&steps, share));
         }
         record.integer("peak_gpu_bytes", measured.gpu_bytes);
+    }
+}
+
+impl Setting {
+    /// How close it came to what the device can do.
+    fn limits(&self, record: &mut Record, measured: &Measured, cost: Cost) {
+        let seconds: Vec<f64> = measured.samples.iter().map(|sample| sample.whole.as_secs_f64()).collect();
+        let seconds = mean(&seconds).max(1e-9);
+        record.real("bytes_per_token", cost.bytes / measured.test.tokens().max(1) as f64);
+        record.real("gbps", cost.bytes / seconds / 1e9);
+        record.real("tflops", cost.flops / seconds / 1e12);
+        let roofline = self.roofline.as_ref();
+        record.real("share_of_ceiling", roofline.map(|it| it.least_seconds(cost.bytes, cost.flops) / seconds));
+        record.real("roofline_read_gbps", roofline.map(|it| it.read_gbps));
+        record.real("roofline_copy_gbps", roofline.map(|it| it.copy_gbps));
+        record.real("roofline_f32_tflops", roofline.map(|it| it.f32_tflops));
+        record.real("roofline_f16_tflops", roofline.and_then(|it| it.f16_tflops));
+        record.real("roofline_int8_tops", roofline.map(|it| it.int8_tops));
+        let matrices = |it: &Roofline| it.matrices.iter().map(|peak| peak.tflops).reduce(f64::max);
+        record.real("roofline_matrix_tflops", roofline.and_then(matrices));
+        record.real("roofline_dependent_dispatch_us", roofline.map(|it| it.dependent_dispatch_us));
+        record.real("roofline_independent_dispatch_us", roofline.map(|it| it.independent_dispatch_us));
+        record.real("roofline_encode_us", roofline.map(|it| it.encode_us));
+        record.real("roofline_latency_us", roofline.map(|it| it.latency_us));
     }
 }
 

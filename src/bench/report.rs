@@ -39,13 +39,16 @@ pub struct Report {
     format: Format,
     /// Fields that the Markdown table shows because they are not the default.
     shown: Vec<&'static str>,
+    /// Whether the device's limits are known.
+    limits: bool,
     written: usize,
 }
 
 impl Report {
-    /// A report in `format`; a Markdown table gets columns for the settings `shown` too.
-    pub fn new(format: Format, shown: Vec<&'static str>) -> Self {
-        Self { format, shown, written: 0 }
+    /// A report in `format`. A Markdown table gets columns for the settings `shown` too, and for how close a result is
+    /// to the device's `limits`, where they are known.
+    pub fn new(format: Format, shown: Vec<&'static str>, limits: bool) -> Self {
+        Self { format, shown, limits, written: 0 }
     }
 
     /// The text of one more record, with the head before the first.
@@ -98,6 +101,10 @@ impl Report {
             columns.push(own(name, name, width));
         }
         columns.extend([own("test", "test", 15), own("avg_ts", "t/s", 20)]);
+        columns.extend([own("gbps", "GB/s", 8), own("tflops", "TFLOP/s", 8)]);
+        if self.limits {
+            columns.push(own("share_of_ceiling", "of ceiling", 10));
+        }
         columns
     }
 
@@ -139,6 +146,9 @@ fn cell(record: &Record, name: &str) -> String {
             Some(Field::Real(Some(deviation))) => format!("{rate:.2} ± {deviation:.2}"),
             _ => format!("{rate:.2}"),
         },
+        ("gbps", Some(Field::Real(Some(rate)))) => format!("{rate:.2}"),
+        ("tflops", Some(Field::Real(Some(rate)))) => format!("{rate:.3}"),
+        ("share_of_ceiling", Some(Field::Real(Some(share)))) => format!("{:.1} %", 100.0 * share),
         (_, Some(field)) => plain(field).unwrap_or_default(),
         (_, None) => String::new(),
     }

@@ -34,6 +34,11 @@ impl Shape {
         })
     }
 
+    /// The text of its `config.json`.
+    pub fn json(&self) -> &'static str {
+        self.json
+    }
+
     /// The configuration.
     ///
     /// # Errors
@@ -93,5 +98,5 @@ const MISTRAL_7B: &str = r#"{
 const TINY: &str = r#"{
     "architectures": ["LlamaForCausalLM"], "torch_dtype": "bfloat16", "vocab_size": 512, "hidden_size": 64,
     "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-    "max_position_embeddings": 1024, "tie_word_embeddings": false
+    "max_position_embeddings": 8192, "tie_word_embeddings": false
 }"#;

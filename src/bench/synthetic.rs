@@ -77,6 +77,11 @@ impl Synthetic {
         Ok(made)
     }
 
+    /// The tensors' names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.facts.keys().map(String::as_str)
+    }
+
     /// A seed of the tensor's own: FNV-1a of Fowler, Noll and Vo, begun with the model's seed.
     fn seed(&self, tensor: &str) -> u32 {
         let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

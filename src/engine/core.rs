@@ -8,12 +8,13 @@ use crate::gpu::Gpu;
 use crate::graph::{Plan, StepShape, Tensors};
 use crate::kernels::{PAGE_TOKENS, Policy};
 use crate::model::{Model, Outputs};
-use crate::runtime::{Executor, PlanId, Progress, Reference, StepInputs, Ticket};
+use crate::runtime::{Clock, Executor, PlanId, Progress, Reference, StepInputs, Ticket};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Bytes of logits that are brought to the host at once, where those of every position are wanted.
 const LOGITS_AT_ONCE: usize = 16 << 20;
@@ -34,6 +35,8 @@ pub struct Engine {
     pub(super) plans: HashMap<(StepShape, Outputs), Ready>,
     pub(super) reference: Option<Reference>,
     pub(super) words: Vec<u32>,
+    /// The plan of the last step.
+    last: Option<PlanId>,
 }
 
 /// A plan that is resident, and the step's numbers in its layout.
@@ -107,6 +110,7 @@ impl Engine {
             plans: HashMap::new(),
             reference,
             words: Vec::new(),
+            last: None,
         })
     }
 
@@ -223,7 +227,23 @@ impl Engine {
             None => executor.run(ready.plan, &ready.inputs)?,
             Some(reference) => executor.run_checked(ready.plan, &ready.inputs, &**tensors, reference).await?,
         };
+        self.last = Some(ready.plan);
         Ok(Some(ticket))
+    }
+
+    /// Has the device take the time of every step from now on, or no longer.
+    pub fn take_time(&mut self, clock: Option<Clock>) {
+        self.executor.take_time(clock);
+    }
+
+    /// The plan of the last step, and how long the device took for it or for each of its dispatches, as
+    /// [`take_time`](Self::take_time) asked. `None` before the first step.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::Gpu`].
+    pub async fn times(&self) -> Result<Option<(&Plan, Vec<Duration>)>> {
+        let Some(plan) = self.last else { return Ok(None) };
+        Ok(Some((self.executor.plan(plan)?, self.executor.times(plan).await?)))
     }
 
     /// Plans steps of `shape` the first time.

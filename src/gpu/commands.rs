@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// Commands being recorded; nothing runs before [`Gpu::submit`].
 pub struct Commands {
-    encoder: wgpu::CommandEncoder,
+    pub(super) encoder: wgpu::CommandEncoder,
     /// Workgroups that one axis of a dispatch may have.
     max_workgroups: u32,
 }
@@ -29,7 +29,17 @@ impl Commands {
         &mut self,
         launches: impl IntoIterator<Item = (&'a Pipeline, &'a BindGroup, [u32; 3])>,
     ) -> Result<()> {
-        let mut pass = self.encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        self.record(None, launches)
+    }
+
+    /// As [`pass`](Self::pass), with the times of its beginning and end where they are wanted.
+    pub(super) fn record<'a>(
+        &mut self,
+        timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
+        launches: impl IntoIterator<Item = (&'a Pipeline, &'a BindGroup, [u32; 3])>,
+    ) -> Result<()> {
+        let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+        let mut pass = self.encoder.begin_compute_pass(&descriptor);
         for (pipeline, bind_group, [x, y, z]) in launches {
             if x.max(y).max(z) > self.max_workgroups {
                 let label = pipeline.label();

@@ -77,6 +77,7 @@ impl Gpu {
             required_limits,
             // A model is a few large buffers that live long: small blocks waste less around them.
             memory_hints: wgpu::MemoryHints::MemoryUsage,
+            experimental_features: experimental(required_features),
             ..Default::default()
         };
         let info = list[place].clone();
@@ -191,6 +192,17 @@ impl Gpu {
             }
         }
     }
+}
+
+/// Leave to use the interface's unfinished parts, where `features` has some.
+fn experimental(features: wgpu::Features) -> wgpu::ExperimentalFeatures {
+    if !features.intersects(wgpu::Features::all_experimental_mask()) {
+        return wgpu::ExperimentalFeatures::disabled();
+    }
+    // SAFETY: the one such feature asked for is cooperative matrices, and enabling it changes nothing for shaders without
+    // them. Those with them are this crate's own: they pass the validator, and the tests hold each to its definition
+    // on every driver before anything relies on it.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
 }
 
 impl std::fmt::Debug for Gpu {

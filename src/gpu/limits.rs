@@ -2,8 +2,11 @@
 
 use crate::tensor::{Caps, DType, Matrix};
 
-/// The optional features that some kernel uses.
-const USED: wgpu::Features = wgpu::Features::SHADER_F16.union(wgpu::Features::SUBGROUP);
+/// The optional features that some kernel uses, or that time them.
+const USED: wgpu::Features = wgpu::Features::SHADER_F16
+    .union(wgpu::Features::SUBGROUP)
+    .union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+    .union(wgpu::Features::TIMESTAMP_QUERY);
 
 /// Why kernels cannot run with these capabilities and limits; `None` where they can.
 pub(super) fn missing(has: &wgpu::DownlevelCapabilities, limits: &wgpu::Limits) -> Option<String> {
@@ -44,8 +47,15 @@ pub(super) fn subgroup(features: wgpu::Features, info: &wgpu::AdapterInfo) -> Op
 pub(super) fn wanted(adapter: &wgpu::Adapter, ceiling: Option<&Caps>) -> (wgpu::Features, wgpu::Limits) {
     let (mut features, own) = (adapter.features() & USED, adapter.limits());
     let Some(ceiling) = ceiling else { return (features, own) };
-    features.set(wgpu::Features::SHADER_F16, features.contains(wgpu::Features::SHADER_F16) && ceiling.f16);
-    features.set(wgpu::Features::SUBGROUP, features.contains(wgpu::Features::SUBGROUP) && ceiling.subgroup.is_some());
+    let allowed = [
+        (wgpu::Features::SHADER_F16, ceiling.f16),
+        (wgpu::Features::SUBGROUP, ceiling.subgroup.is_some()),
+        (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, !ceiling.matrices.is_empty()),
+        (wgpu::Features::TIMESTAMP_QUERY, false),
+    ];
+    for (feature, _) in allowed.into_iter().filter(|(_, allowed)| !allowed) {
+        features.remove(feature);
+    }
     let threads = ceiling.max_workgroup_threads;
     let ceiling = wgpu::Limits {
         max_storage_buffer_binding_size: ceiling.max_binding,

@@ -21,6 +21,7 @@ mod readback;
 mod signal;
 #[cfg(test)]
 mod tests;
+mod timer;
 
 #[cfg(not(target_family = "wasm"))]
 pub use adapter::adapters;
@@ -31,5 +32,6 @@ pub use commands::{Commands, Submission};
 pub use device::{Counts, Gpu};
 pub use pipeline::{BindGroup, Pipeline};
 pub use readback::Readback;
+pub use timer::Timer;
 /// The graphics interface, for programs that hand in a device of their own.
 pub use wgpu;

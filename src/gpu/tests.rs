@@ -329,3 +329,35 @@ fn no_kernel_reads_the_length_of_a_binding() {
         assert!(!text.contains("arrayLength"), "shaders/{path}.wgsl");
     }
 }
+
+#[test]
+fn a_timer_tells_how_long_passes_took() {
+    let gpu = open(None);
+    let step = Step::new(&gpu, 1000);
+    let passes = 2050; // more than one set of queries has room for
+    let timer = match Timer::new(&gpu, passes) {
+        Err(Error::Unsupported { reason, .. }) => return assert!(reason.contains("time"), "{reason}"),
+        timer => timer.expect("fits"),
+    };
+    let mut commands = gpu.encoder();
+    let launch = || (&step.pipeline, &step.bind_group, step.grid);
+    for index in 0..passes {
+        // One of them has a thousand times as much to do, in the second set.
+        let launches = if index == 2048 { 1000 } else { 1 };
+        commands.timed_pass(&timer, index, (0..launches).map(|_| launch())).expect("records");
+    }
+    commands.keep_times(&timer, passes).expect("records");
+    let begin = std::time::Instant::now();
+    gpu.submit(commands).expect("submits");
+    let times = block_on(timer.read(passes)).expect("reads");
+    let whole = begin.elapsed();
+    assert_eq!(times.len(), passes);
+    let sum: std::time::Duration = times.iter().sum();
+    assert!(sum <= whole && sum > std::time::Duration::ZERO, "{sum:?} of {whole:?}");
+    let mut sorted = times.clone();
+    sorted.sort();
+    assert!(times[2048] > 10 * sorted[passes / 2], "{:?} beside {:?}", times[2048], sorted[passes / 2]);
+    said(gpu.encoder().timed_pass(&timer, passes, [launch()]));
+    said(gpu.encoder().keep_times(&timer, passes + 1));
+    assert!(Timer::new(&open(Some(Caps::baseline())), 1).is_err(), "it was not asked for");
+}

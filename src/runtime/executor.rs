@@ -1,12 +1,13 @@
 //! Runs plans of one model on a GPU.
 
-use super::resident::{Layer, Resident, UNDER_WAY};
+use super::resident::{Layer, Resident, Turn, UNDER_WAY};
 use super::weights::Weights;
 use super::{Progress, Scratch, StepInputs};
-use crate::gpu::{BufferSlice, Gpu, Submission, Usage};
+use crate::gpu::{BufferSlice, Gpu, Submission, Timer, Usage};
 use crate::graph::{Cache, Plan, Tensors};
 use crate::kernels::KvFormat;
 use crate::{Error, Result};
+use std::time::Duration;
 
 /// A model's weights and caches on the GPU, and the plans that run on them.
 ///
@@ -24,6 +25,8 @@ pub struct Executor {
     submitted: u64,
     /// The last steps of each plan, by the readback buffer that they use.
     last: Vec<[u64; UNDER_WAY]>,
+    clock: Option<Clock>,
+    timer: Option<Timer>,
 }
 
 /// A step that was submitted, whose outputs can be read.
@@ -34,6 +37,15 @@ pub struct Ticket {
     serial: u64,
     turn: usize,
     submission: Submission,
+}
+
+/// What of a step the device takes the time of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Clock {
+    /// The step as a whole, which runs as it always does.
+    Step,
+    /// Each dispatch. They run in passes of their own, so that the step takes longer.
+    Dispatches,
 }
 
 /// A plan that an [`Executor`] has made resident.
@@ -70,6 +82,8 @@ impl Executor {
             raw: Vec::new(),
             submitted: 0,
             last: Vec::new(),
+            clock: None,
+            timer: None,
         })
     }
 
@@ -103,6 +117,28 @@ impl Executor {
         self.submit(plan, inputs, None)
     }
 
+    /// Has the device take the time of every step from now on, or no longer.
+    pub fn take_time(&mut self, clock: Option<Clock>) {
+        self.clock = clock;
+    }
+
+    /// Whether the device takes the time of steps.
+    pub fn takes_time(&self) -> bool {
+        self.clock.is_some()
+    }
+
+    /// Waits for the last step, which was one of `plan`, and tells how long it took on the device, or each of its
+    /// dispatches in order. Nothing where no time was taken.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::Gpu`].
+    pub async fn times(&self, plan: PlanId) -> Result<Vec<Duration>> {
+        match (self.clock, &self.timer) {
+            (Some(clock), Some(timer)) => timer.read(self.resident(plan)?.times(clock)).await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// Submits one step whose first id is the first word of what `before` yields first, which need not be known yet.
     ///
     /// # Errors
@@ -117,7 +153,14 @@ impl Executor {
 
     fn submit(&mut self, plan: PlanId, inputs: &StepInputs, carried: Option<BufferSlice>) -> Result<Ticket> {
         let turn = (self.submitted % UNDER_WAY as u64) as usize;
-        let commands = self.resident(plan)?.encode(&self.gpu, inputs, turn, carried)?;
+        if let Some(clock) = self.clock {
+            let times = self.resident(plan)?.times(clock);
+            if self.timer.as_ref().is_none_or(|timer| timer.passes() < times) {
+                self.timer = Some(Timer::new(&self.gpu, times)?);
+            }
+        }
+        let timed = self.clock.zip(self.timer.as_ref());
+        let commands = self.resident(plan)?.encode(&self.gpu, inputs, Turn { readback: turn, carried, timed })?;
         let submission = self.gpu.submit(commands)?;
         self.submitted += 1;
         self.last[plan.0][turn] = self.submitted;

@@ -16,7 +16,7 @@ mod step;
 mod tests;
 mod weights;
 
-pub use executor::{Executor, PlanId, Ticket};
+pub use executor::{Clock, Executor, PlanId, Ticket};
 pub use reference::Reference;
 pub use scratch::Scratch;
 pub use step::StepInputs;

@@ -1,8 +1,8 @@
 //! A plan made resident: pipelines, buffers and bind groups, made once and replayed at every step.
 
 use super::weights::Weights;
-use super::{Scratch, StepInputs};
-use crate::gpu::{BindGroup, Buffer, BufferSlice, Commands, Gpu, Pipeline, Readback, Submission, Usage};
+use super::{Clock, Scratch, StepInputs};
+use crate::gpu::{BindGroup, Buffer, BufferSlice, Commands, Gpu, Pipeline, Readback, Submission, Timer, Usage};
 use crate::graph::{self, Place, Plan, StepInput, StepLayout};
 use crate::tensor::Fact;
 use crate::{Error, Result};
@@ -27,6 +27,16 @@ pub(super) struct Resident {
 
 /// Steps of one plan that may be submitted and not yet read.
 pub(super) const UNDER_WAY: usize = 2;
+
+/// How a step is encoded, beside what it computes.
+pub(super) struct Turn<'a> {
+    /// Which readback buffer gets the outputs.
+    pub(super) readback: usize,
+    /// The first id, where it comes from the device: once what was submitted before has put it there.
+    pub(super) carried: Option<BufferSlice>,
+    /// What is timed, each dispatch in a pass of its own or all in one.
+    pub(super) timed: Option<(Clock, &'a Timer)>,
+}
 
 /// Where a value that the host reads lies, in its slot and in the readback buffers.
 struct Output {
@@ -55,26 +65,42 @@ impl Resident {
         Ok(resident)
     }
 
-    /// Encodes the whole step: one compute pass, and the copies of what the host reads to the readback buffer `turn`.
-    /// The first id comes from `carried` where it is given, once what was submitted before has put it there.
-    pub(super) fn encode(
-        &self,
-        gpu: &Gpu,
-        inputs: &StepInputs,
-        turn: usize,
-        carried: Option<BufferSlice>,
-    ) -> Result<Commands> {
+    /// Encodes the whole step: one compute pass, and the copies of what the host reads.
+    pub(super) fn encode(&self, gpu: &Gpu, inputs: &StepInputs, turn: Turn<'_>) -> Result<Commands> {
         gpu.write(&self.step.whole(), inputs.bytes())?;
         let mut commands = gpu.encoder();
-        if let Some(carried) = carried {
+        if let Some(carried) = turn.carried {
             commands.copy(carried, self.step.slice(self.layout.offset(StepInput::Ids), 4))?;
         }
-        commands.pass(self.dispatches.iter().map(|(pipeline, group, grid)| (pipeline, group, *grid)))?;
+        match turn.timed {
+            None => commands.pass(self.launches())?,
+            Some((Clock::Step, timer)) => commands.timed_pass(timer, 0, self.launches())?,
+            Some((Clock::Dispatches, timer)) => {
+                for (index, launch) in self.launches().enumerate() {
+                    commands.timed_pass(timer, index, [launch])?;
+                }
+            }
+        }
+        if let Some((clock, timer)) = turn.timed {
+            commands.keep_times(timer, self.times(clock))?;
+        }
         for output in &self.outputs {
-            let to = self.readbacks[turn].buffer().slice(output.offset, output.from.bytes());
+            let to = self.readbacks[turn.readback].buffer().slice(output.offset, output.from.bytes());
             commands.copy(output.from.clone(), to)?;
         }
         Ok(commands)
+    }
+
+    /// How many times a clock takes.
+    pub(super) fn times(&self, clock: Clock) -> usize {
+        match clock {
+            Clock::Step => 1,
+            Clock::Dispatches => self.dispatches.len(),
+        }
+    }
+
+    fn launches(&self) -> impl Iterator<Item = (&Pipeline, &BindGroup, [u32; 3])> {
+        self.dispatches.iter().map(|(pipeline, group, grid)| (pipeline, group, *grid))
     }
 
     /// Encodes the dispatches of one node alone.

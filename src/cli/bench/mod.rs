@@ -1,17 +1,22 @@
 //! `quernel bench`: how fast models are, in llama-bench's terms.
 
+mod compare;
 mod list;
+mod localscore;
+mod output;
+mod profile;
+mod roofline;
 mod run;
+mod subject;
 
 use super::args::weights;
-use clap::Args;
+use clap::{Args, Subcommand, ValueEnum};
 use list::Numbers;
 use quernel::bench::Format;
 use quernel::tensor::DType;
 use std::ffi::OsString;
 use std::path::PathBuf;
-
-pub use run::run;
+use std::process::ExitCode;
 
 /// For `--help`.
 pub const EXAMPLES: &str = "\
@@ -19,6 +24,9 @@ Examples:
   quernel bench -m ./Llama-3.2-1B                            pp512 and tg128
   quernel bench --shape llama-3.1-8b -p 512-4096*2 -n 0      prompts of several lengths, no files needed
   quernel bench -m ./Qwen3-0.6B -p 0 -n 128 -d 0,4096,16384  how much a long context costs
+  quernel bench --shape llama-3.2-1b -p 512 -n 32 --profile  where the time goes
+  quernel bench --roofline                                   the device's own limits
+  quernel bench compare before.json after.json               what changed, beyond chance
   quernel bench -m ./Qwen3-0.6B -pg 1024,256 -o json > qwen3.json
 
 Shapes: smollm2-135m, qwen3-0.6b, llama-3.2-1b, llama-3.2-3b, llama-3.1-8b, mistral-7b; and tiny, which is no model's
@@ -27,13 +35,22 @@ Tokenizing and sampling take no part in the time. Lists are 1,2,4 or ranges: 1-8
 
 /// What is measured, on what, and how often.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The model: a folder with config.json and model.safetensors; may be given several times
-    #[arg(short, long, value_name = "DIR", required_unless_present = "shape")]
+    #[arg(short, long, value_name = "DIR", required_unless_present_any = ["shape", "roofline"])]
     model: Vec<PathBuf>,
     /// A model's shape in place of its files, filled with random numbers; several with commas between them
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     shape: Vec<String>,
+    /// Measure the device's own limits and nothing else: bandwidths, arithmetic, dispatches
+    #[arg(long, conflicts_with_all = ["model", "shape"])]
+    roofline: bool,
+    /// Leave out the device's own limits, with which results are compared
+    #[arg(long, conflicts_with = "roofline")]
+    no_roofline: bool,
     /// Tokens of the prompts: a list; 0 for none
     #[arg(short = 'p', long, value_name = "LIST", default_value = "512", value_parser = list::numbers)]
     n_prompt: Numbers,
@@ -52,9 +69,12 @@ pub struct Arguments {
     /// Most tokens of a step, also -ub: a list
     #[arg(long, value_name = "LIST", default_value = "512", value_parser = list::numbers)]
     ubatch_size: Numbers,
-    /// Samples of each test
-    #[arg(short, long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
-    repetitions: u16,
+    /// Other tests in place of these: localscore for LocalScore's nine and its score, which takes long
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["n_prompt", "n_gen", "pg", "n_depth", "profile", "roofline"])]
+    preset: Option<Preset>,
+    /// Samples of each test [default: 5; 1 of a preset's]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    repetitions: Option<u16>,
     /// Seconds to rest before each test
     #[arg(long, value_name = "N", default_value_t = 0)]
     delay: u64,
@@ -67,6 +87,9 @@ pub struct Arguments {
     /// The GPU: an index of `quernel devices`, a part of the name, or a PCI id
     #[arg(long, value_name = "ADAPTER")]
     adapter: Option<String>,
+    /// Show where a step's time goes: each kernel, the gaps between them, the host
+    #[arg(long, conflicts_with = "roofline")]
+    profile: bool,
     /// Format of standard output: md, csv, json, jsonl or sql
     #[arg(short, long, value_name = "FORMAT", default_value = "md", value_parser = format)]
     output: Format,
@@ -79,6 +102,28 @@ pub struct Arguments {
     /// Say nothing on standard error but warnings and errors
     #[arg(short, long)]
     quiet: bool,
+}
+
+/// Tests that somebody else has put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Preset {
+    /// LocalScore's nine tests and its score, computed here
+    Localscore,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compare two files of results: which differences are real, and whether anything became slower
+    #[command(after_long_help = compare::EXAMPLES)]
+    Compare(compare::Arguments),
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    match &arguments.command {
+        Some(Command::Compare(arguments)) => compare::run(arguments),
+        None => run::run(arguments).map(|()| ExitCode::SUCCESS),
+    }
 }
 
 fn format(text: &str) -> Result<Format, String> {

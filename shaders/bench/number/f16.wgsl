@@ -1,0 +1,3 @@
+// Half precision.
+enable f16;
+alias Number = f16;

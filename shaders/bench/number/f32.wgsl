@@ -1,0 +1,2 @@
+// Single precision.
+alias Number = f32;

@@ -1,0 +1,128 @@
+//! What is measured: a folder or a shape, made an engine, and described.
+
+use super::Arguments;
+use super::output::COMMIT;
+use crate::cli::open;
+use pollster::block_on;
+use quernel::Error;
+use quernel::bench::{Roofline, Setting, Shape, Synthetic};
+use quernel::checkpoint::Checkpoint;
+use quernel::engine::{Engine, EngineOptions};
+use quernel::gpu::Gpu;
+use quernel::graph::{Plan, Source, StepShape};
+use quernel::kernels::PAGE_TOKENS;
+use quernel::model::{Model, Outputs};
+use quernel::tensor::DType;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Of synthetic weights.
+const SEED: u64 = 42;
+
+/// What is measured.
+pub enum Subject {
+    /// A model's folder.
+    Folder(PathBuf),
+    /// A shape without files.
+    Shape(&'static Shape),
+}
+
+impl Subject {
+    /// All that the flags name.
+    pub fn named(arguments: &Arguments) -> quernel::Result<Vec<Self>> {
+        let shapes = arguments.shape.iter().map(|name| Shape::named(name).map(Self::Shape));
+        arguments.model.iter().map(|dir| Ok(Self::Folder(dir.clone()))).chain(shapes).collect()
+    }
+
+    /// Refuses tests of more tokens than the model was made for. Needs no GPU.
+    pub fn expect_room(&self, tokens: usize) -> quernel::Result<()> {
+        let model = match self {
+            Self::Folder(dir) => {
+                let checkpoint = Checkpoint::open(dir)?;
+                Model::open(&checkpoint.config()?, &checkpoint)?
+            }
+            Self::Shape(shape) => {
+                let config = shape.config()?;
+                Model::open(&config, &Synthetic::new(&config, SEED)?)?
+            }
+        };
+        if tokens <= model.context() {
+            return Ok(());
+        }
+        let reason = format!("a test takes {tokens} tokens, and the model was made for {}", model.context());
+        Err(Error::option("-p, -n and -d", reason))
+    }
+}
+
+/// One engine's worth of tests.
+#[derive(Clone, Copy)]
+pub struct Setup<'a> {
+    pub subject: &'a Subject,
+    pub dtype: Option<DType>,
+    pub batch: usize,
+    pub ubatch: usize,
+}
+
+/// The model on the GPU.
+pub fn load(arguments: &Arguments, subject: &Subject, gpu: &Gpu, options: EngineOptions) -> anyhow::Result<Engine> {
+    let bar = open::progress_bar(arguments.quiet);
+    let progress = &mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    };
+    let engine = match subject {
+        Subject::Folder(dir) => block_on(Engine::load(Checkpoint::open(dir)?, gpu.clone(), options, progress)),
+        Subject::Shape(shape) => {
+            let config = shape.config()?;
+            let tensors = Box::new(Synthetic::new(&config, SEED)?);
+            block_on(Engine::from_tensors(&config, tensors, gpu.clone(), options, progress))
+        }
+    };
+    bar.finish_and_clear();
+    Ok(engine?)
+}
+
+/// What records say of the model and the device.
+pub fn setting(engine: &Engine, setup: Setup<'_>, roofline: Option<Roofline>) -> anyhow::Result<Setting> {
+    let step = StepShape { tokens: 1, outputs: 1, sequences: 1, table_pitch: engine.context().div_ceil(PAGE_TOKENS) };
+    let plan = engine.plan(step, Outputs::Argmax)?;
+    let (model_bytes, weights) = stored(&plan);
+    let (model_file, model_name) = match setup.subject {
+        Subject::Folder(dir) => {
+            let name = dir.canonicalize()?.file_name().map(|name| name.to_string_lossy().into_owned());
+            (dir.display().to_string(), name.unwrap_or_else(|| engine.model().name().to_owned()))
+        }
+        Subject::Shape(shape) => (format!("(shape {})", shape.name), shape.name.to_owned()),
+    };
+    Ok(Setting {
+        commit: COMMIT.to_owned(),
+        cpu: processor(),
+        adapter: engine.gpu().info().clone(),
+        model_file,
+        model_name,
+        weights,
+        kv: "f32".to_owned(),
+        model_bytes,
+        parameters: engine.model().parameters(),
+        batch: setup.batch,
+        ubatch: setup.ubatch,
+        roofline,
+    })
+}
+
+/// Bytes of the model's tensors on the device, and the storage that most of them have.
+fn stored(plan: &Plan) -> (u64, String) {
+    let mut formats = BTreeMap::new();
+    for used in plan.weights.iter().filter(|used| matches!(used.weight.source, Source::Tensor { .. })) {
+        *formats.entry(used.weight.fact.dtype.name()).or_insert(0) += used.weight.fact.resident_bytes();
+    }
+    let most = formats.iter().max_by_key(|(_, bytes)| **bytes);
+    (formats.values().sum(), most.map_or_else(String::new, |(name, _)| (*name).to_owned()))
+}
+
+/// The processor's name, where the system tells it in a file.
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with("model name"));
+    line.and_then(|line| line.split_once(':')).map_or_else(String::new, |(_, name)| name.trim().to_owned())
+}
