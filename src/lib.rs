@@ -11,7 +11,7 @@
 //! | 4 | [`graph`], [`gpu`] | operations, their shapes, and plans as data · the only `wgpu` in the house |
 //! | 5 | [`runtime`], [`model`] | plans made resident, the reference executor · architectures as graphs |
 //! | 6 | [`engine`] | sessions, the scheduler, the cache, sampling |
-//! | 7 | [`bench`] | how fast it all is, and how far from the device's limits |
+//! | 7 | [`bench`](mod@bench) | how fast it all is, and how far from the device's limits |
 #![deny(missing_docs)]
 #![warn(rust_2018_idioms)]
 

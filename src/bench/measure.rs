@@ -133,12 +133,12 @@ pub(super) async fn fill(engine: &mut Engine, depth: usize) -> Result<Session> {
 
 /// One run, after `test.depth` tokens.
 async fn run(engine: &mut Engine, session: &mut Session, test: Test) -> Result<Sample> {
-    session.truncate(test.depth);
-    let prompt = tokens(engine, test.depth, test.prompt.max(1));
+    let prompt = rewind(engine, session, test).await?;
     let mut sample = Sample::default();
     let begin = Instant::now();
     session.push(&prompt)?;
-    while session.tokens().len() == test.depth + prompt.len() {
+    let given = session.tokens().len();
+    while session.tokens().len() == given {
         engine.step(&mut [&mut *session]).await?;
     }
     sample.first = begin.elapsed();
@@ -155,8 +155,20 @@ async fn run(engine: &mut Engine, session: &mut Session, test: Test) -> Result<S
     Ok(sample)
 }
 
+/// Takes a session back to where `test` begins, with nothing left to do for the device. The tokens to be pushed there.
+pub(super) async fn rewind(engine: &Engine, session: &mut Session, test: Test) -> Result<Vec<u32>> {
+    // A session may keep its last token to compute it again, so that one more than the depth is as good.
+    session.truncate(test.depth + 1);
+    if session.computed() > test.depth {
+        session.truncate(test.depth);
+    }
+    engine.gpu().finished().await?;
+    let waiting = session.waiting();
+    Ok(tokens(engine, test.depth + waiting, test.prompt.max(1).saturating_sub(waiting)))
+}
+
 /// Made-up tokens for the positions from `first` on.
-pub(super) fn tokens(engine: &Engine, first: usize, count: usize) -> Vec<u32> {
+fn tokens(engine: &Engine, first: usize, count: usize) -> Vec<u32> {
     // Two bytes a token; a vocabulary larger than that is met in part.
     let numbers = Numbers { seed: 1, exponent: 0 };
     let bytes = random::reference(numbers, first..first + count, 2);

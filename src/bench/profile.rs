@@ -1,7 +1,7 @@
 //! Where a step's time goes: kernel by kernel on the device's own clock, between kernels, and on the host.
 
 use super::cost::{Cost, Costs};
-use super::measure::{Test, fill, tokens};
+use super::measure::{Test, fill, rewind};
 use super::roofline::Roofline;
 use crate::engine::{Engine, Session};
 use crate::graph::{Dispatch, Op, Plan};
@@ -108,8 +108,8 @@ struct Totals {
 
 /// The steps of the prompt, then some of the answer's, after `test.depth` tokens.
 async fn run(engine: &mut Engine, session: &mut Session, test: Test, totals: &mut Totals) -> Result<()> {
-    session.truncate(test.depth);
-    session.push(&tokens(engine, test.depth, test.prompt.max(1)))?;
+    let prompt = rewind(engine, session, test).await?;
+    session.push(&prompt)?;
     let end = test.depth + test.prompt + test.generated.min(STEPS);
     while session.computed() < end {
         let first = session.computed();

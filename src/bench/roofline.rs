@@ -163,17 +163,14 @@ async fn fastest(gpu: &Gpu, ways: &[(Vec<Ready>, f64)]) -> Result<f64> {
     Ok(amount / least_seconds(gpu, all).await?)
 }
 
-/// Rounds of a thread in one dispatch.
-const ROUNDS: u32 = 1024;
-
-/// Threads that keep a device busy.
-fn threads(gpu: &Gpu) -> usize {
-    if small(gpu) { 1 << 12 } else { 1 << 18 }
+/// Threads that keep a device busy, and rounds of each in one dispatch.
+fn work(gpu: &Gpu) -> (usize, u32) {
+    if small(gpu) { (1 << 12, 1 << 8) } else { (1 << 18, 1 << 10) }
 }
 
 /// The highest rate of a launch over several sizes of workgroups; `None` where it cannot be made.
 async fn widths(gpu: &Gpu, launch: impl Fn(usize, u32) -> Option<Launch>, amount: f64) -> Result<Option<f64>> {
-    let threads = threads(gpu);
+    let (threads, _) = work(gpu);
     let y = gpu.buffer("y", 4 * threads as u64, Usage::Activation)?;
     let mut ways = Vec::new();
     for launch in [8, 64, 256].into_iter().filter_map(|workgroup| launch(threads, workgroup)) {
@@ -186,15 +183,17 @@ async fn widths(gpu: &Gpu, launch: impl Fn(usize, u32) -> Option<Launch>, amount
 async fn arithmetic(gpu: &Gpu, number: DType) -> Result<Option<f64>> {
     // The sign turns at every step, so that no number grows.
     let step = [-1.0, 3.0];
-    let launch = |threads, workgroup| fma::launch(threads, ROUNDS, workgroup, number, step);
-    let rate = widths(gpu, launch, fma::flops(threads(gpu), ROUNDS)).await?;
+    let (threads, rounds) = work(gpu);
+    let launch = |threads, workgroup| fma::launch(threads, rounds, workgroup, number, step);
+    let rate = widths(gpu, launch, fma::flops(threads, rounds)).await?;
     Ok(rate.map(|rate| rate / 1e12))
 }
 
 /// Trillions of multiplications and additions of bytes in a second.
 async fn bytes(gpu: &Gpu) -> Result<f64> {
-    let launch = |threads, workgroup| Some(dot::launch(threads, ROUNDS, workgroup, 0x0102_fefd));
-    let rate = widths(gpu, launch, dot::ops(threads(gpu), ROUNDS)).await?;
+    let (threads, rounds) = work(gpu);
+    let launch = |threads, workgroup| Some(dot::launch(threads, rounds, workgroup, 0x0102_fefd));
+    let rate = widths(gpu, launch, dot::ops(threads, rounds)).await?;
     Ok(rate.unwrap_or(0.0) / 1e12)
 }
 
