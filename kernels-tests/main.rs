@@ -2,7 +2,7 @@
 //!
 //! One file a kernel beside this one holds its cases and its tolerance with the reason for it. A case's inputs follow
 //! from its name, so a failure comes back when the name is given as a filter; `QUERNEL_TEST_SEED=n` gives other inputs.
-//! `QUERNEL_CHECKED_SHADERS=1` runs the shaders with the interface's own checks in them.
+//! `QUERNEL_SOAK=n` repeats the cases that look for races n times. `QUERNEL_CHECKED_SHADERS=1` runs the shaders with the interface's own checks in them.
 //! Everything runs on the adapter with all it has, and what needs nothing on one held to WebGPU's default limits too.
 
 mod activation;
@@ -18,6 +18,7 @@ mod kv;
 mod kv_write;
 mod layer_norm;
 mod linear;
+mod matmul_coop;
 mod qkv;
 mod random;
 mod rms_norm;
@@ -39,6 +40,10 @@ const AT_BASELINE: usize = 4;
 type Tally = BTreeMap<&'static str, (usize, usize, f64)>;
 
 fn cases(rungs: &[Rung]) -> Vec<Case> {
+    // To all kernels but one, cooperative matrices are one more adapter with subgroups.
+    let cooperative = |rung: &Rung| matches!(rung, Rung::Cooperative { .. });
+    let (matrices, rungs): (Vec<_>, Vec<_>) = rungs.iter().partition(|rung| cooperative(rung));
+    let rungs = &rungs[..];
     let families = [
         activation::cases(),
         add::cases(),
@@ -49,6 +54,7 @@ fn cases(rungs: &[Rung]) -> Vec<Case> {
         kv_write::cases(),
         layer_norm::cases(rungs),
         linear::cases(rungs),
+        matmul_coop::cases(&matrices),
         qkv::cases(rungs),
         random::cases(),
         rms_norm::cases(rungs),
@@ -87,7 +93,7 @@ fn main() {
     let tally = Arc::new(Mutex::new(Tally::default()));
     let mut trials = Vec::new();
     let mut portable = 0;
-    for case in cases(full.rungs()).into_iter().map(Arc::new) {
+    for case in cases(&full.rungs()).into_iter().map(Arc::new) {
         trials.push(trial(&case, &full, "", &tally));
         portable += usize::from(case.portable);
         if case.portable && portable.is_multiple_of(AT_BASELINE) {

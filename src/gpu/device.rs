@@ -3,7 +3,7 @@
 use super::adapter::{describe, found};
 use super::buffer::{Live, Staged};
 use super::health::Health;
-use super::limits::{caps, missing, wanted};
+use super::limits::{caps, experimental, missing, wanted};
 use super::pipeline::Pipelines;
 use super::{AdapterInfo, Choice};
 use crate::tensor::Caps;
@@ -75,6 +75,7 @@ impl Gpu {
             label: Some("quernel"),
             required_features,
             required_limits,
+            experimental_features: experimental(required_features),
             // A model is a few large buffers that live long: small blocks waste less around them.
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
@@ -90,9 +91,9 @@ impl Gpu {
 
     /// Takes a device that a program opened for itself, so that both work on the same one.
     ///
-    /// Kernels use what the device was granted: request the features `SHADER_F16` and `SUBGROUP` and the adapter's
-    /// limits where they are there. The device's error and loss handlers are replaced, and what they hear is told by
-    /// [`health`](Self::health).
+    /// Kernels use what the device was granted: request the features `SHADER_F16`, `SUBGROUP` and, for prompts,
+    /// `EXPERIMENTAL_COOPERATIVE_MATRIX`, and the adapter's limits, where they are there. The device's error and loss
+    /// handlers are replaced, and what they hear is told by [`health`](Self::health).
     ///
     /// # Errors
     /// [`Error::Unsupported`] when the adapter cannot run kernels, or the device was granted less than they need.

@@ -3,7 +3,8 @@
 use crate::tensor::{Caps, DType, Matrix};
 
 /// The optional features that some kernel uses.
-const USED: wgpu::Features = wgpu::Features::SHADER_F16.union(wgpu::Features::SUBGROUP);
+const USED: wgpu::Features =
+    wgpu::Features::SHADER_F16.union(wgpu::Features::SUBGROUP).union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
 
 /// Why kernels cannot run with these capabilities and limits; `None` where they can.
 pub(super) fn missing(has: &wgpu::DownlevelCapabilities, limits: &wgpu::Limits) -> Option<String> {
@@ -46,6 +47,8 @@ pub(super) fn wanted(adapter: &wgpu::Adapter, ceiling: Option<&Caps>) -> (wgpu::
     let Some(ceiling) = ceiling else { return (features, own) };
     features.set(wgpu::Features::SHADER_F16, features.contains(wgpu::Features::SHADER_F16) && ceiling.f16);
     features.set(wgpu::Features::SUBGROUP, features.contains(wgpu::Features::SUBGROUP) && ceiling.subgroup.is_some());
+    let cooperative = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+    features.set(cooperative, features.contains(cooperative) && !ceiling.matrices.is_empty());
     let threads = ceiling.max_workgroup_threads;
     let ceiling = wgpu::Limits {
         max_storage_buffer_binding_size: ceiling.max_binding,
@@ -60,6 +63,20 @@ pub(super) fn wanted(adapter: &wgpu::Adapter, ceiling: Option<&Caps>) -> (wgpu::
         ..wgpu::Limits::defaults()
     };
     (features, ceiling.or_worse_values_from(&own))
+}
+
+/// The permission that `features` need, where some of them are experimental.
+pub(super) fn experimental(features: wgpu::Features) -> wgpu::ExperimentalFeatures {
+    if !features.intersects(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+        return wgpu::ExperimentalFeatures::disabled();
+    }
+    // SAFETY: The interface warns that what is experimental may have undefined behaviour in it. Of that, only the
+    // operations on cooperative matrices are asked for, and one shader uses them, `matmul_coop`. It loads and stores
+    // matrices in workgroup memory alone, at offsets that its constants keep inside, in control flow that is uniform.
+    // The interface states Vulkan's memory model for it, and does not mark loads and stores as shared by threads: so
+    // every exchange there stands between barriers of the whole workgroup, and the kernel tests repeat it over the same
+    // buffers and compare bits. A caller who mistrusts a driver opens the device with a ceiling without matrices.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
 }
 
 /// What a device with these features and limits can do.
