@@ -113,7 +113,7 @@ impl Output {
     }
 
     /// The error of what the device wrote.
-    fn compare(&self, words: &[u32]) -> Result<f64, String> {
+    pub fn compare(&self, words: &[u32]) -> Result<f64, String> {
         let found: Vec<u32> = words.chunks(self.pitch).flat_map(|row| row[..self.columns].to_vec()).collect();
         match &self.expect {
             Expect::Words(expected) => match found.iter().zip(expected).position(|(found, expected)| found != expected)

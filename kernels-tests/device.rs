@@ -1,6 +1,6 @@
 //! A device that runs work, with sentinels around everything that a kernel may touch.
 
-use crate::case::{Work, poison};
+use crate::case::{Bound, Work, poison};
 use crate::data::POISON;
 use quernel::gpu::{Buffer, BufferSlice, Choice, Gpu, Usage};
 use quernel::tensor::Caps;
@@ -69,6 +69,36 @@ impl Device {
             written.push(words[begin..end].to_vec());
         }
         Ok(Ok(written))
+    }
+
+    /// What the single output of each piece of work is in each of `rounds`: they take turns over the same buffers, so
+    /// that a kernel that reads what is not there yet finds other numbers in every round. All are of the same shapes.
+    pub fn take_turns(&self, works: &[Work], rounds: usize) -> Result<Vec<Vec<u32>>, String> {
+        let _turn = TURN.lock().map_err(|_| "another case panicked".to_owned())?;
+        pollster::block_on(self.try_turns(works, rounds)).map_err(|error| error.to_string())
+    }
+
+    async fn try_turns(&self, works: &[Work], rounds: usize) -> quernel::Result<Vec<Vec<u32>>> {
+        let bound = |work: &Work| -> Vec<Bound> {
+            let output = work.outputs.iter().map(|output| (output.name, poison(output.device_words())));
+            work.inputs.iter().chain(&work.launches[0].1).cloned().chain(output).collect()
+        };
+        let mut bindings = Vec::new();
+        for (name, bytes) in bound(&works[0]) {
+            bindings.push((name, self.bound(name, bytes, Usage::Activation)?));
+        }
+        let mut written = Vec::new();
+        for work in works.iter().cycle().take(rounds) {
+            for ((_, slice), (_, bytes)) in bindings.iter().zip(bound(work)) {
+                self.gpu.write(&slice.buffer().slice(slice.offset(), bytes.len() as u64), &bytes)?;
+            }
+            self.gpu.run(&work.launches[0].0, &bindings).await?;
+            let words = work.outputs[0].device_words();
+            let slice = &bindings[bindings.len() - 1].1;
+            let bytes = self.gpu.read(slice.buffer().slice(slice.offset(), 4 * words as u64)).await?;
+            written.push(bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect());
+        }
+        Ok(written)
     }
 
     /// `bytes` with sentinels before and after. The sentinel after it is bound with it, so that no check of the

@@ -2,7 +2,7 @@
 //!
 //! One file a kernel beside this one holds its cases and its tolerance with the reason for it. A case's inputs follow
 //! from its name, so a failure comes back when the name is given as a filter; `QUERNEL_TEST_SEED=n` gives other inputs.
-//! `QUERNEL_CHECKED_SHADERS=1` runs the shaders with the interface's own checks in them.
+//! `QUERNEL_SOAK=n` repeats the cases that look for races n times. `QUERNEL_CHECKED_SHADERS=1` runs the shaders with the interface's own checks in them.
 //! Everything runs on the adapter with all it has, and what needs nothing on one held to WebGPU's default limits too.
 
 mod activation;
@@ -19,6 +19,7 @@ mod kv;
 mod kv_write;
 mod layer_norm;
 mod linear;
+mod matmul_coop;
 mod qkv;
 mod random;
 mod rms_norm;
@@ -40,7 +41,10 @@ const AT_BASELINE: usize = 4;
 type Tally = BTreeMap<&'static str, (usize, usize, f64)>;
 
 fn cases(caps: &Caps) -> Vec<Case> {
-    let rungs = Rung::available(caps);
+    // To all kernels but one, cooperative matrices are one more adapter with subgroups.
+    let cooperative = |rung: &Rung| matches!(rung, Rung::Cooperative { .. });
+    let (matrices, rungs): (Vec<_>, Vec<_>) = Rung::available(caps).into_iter().partition(cooperative);
+    let rungs = &rungs[..];
     let families = [
         activation::cases(),
         add::cases(),
@@ -52,6 +56,7 @@ fn cases(caps: &Caps) -> Vec<Case> {
         kv_write::cases(),
         layer_norm::cases(rungs),
         linear::cases(rungs),
+        matmul_coop::cases(&matrices),
         qkv::cases(rungs),
         random::cases(),
         rms_norm::cases(rungs),

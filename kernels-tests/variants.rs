@@ -134,7 +134,9 @@ fn linears() -> Vec<Launch> {
 }
 
 fn policies() -> impl Iterator<Item = Policy> {
-    let rungs = RUNGS.into_iter().map(|rung| Policy { rung, deterministic: false, processor: false });
+    let cooperative = [(8, 8), (8, 32), (16, 32), (16, 64)].map(|(size, lanes)| Rung::Cooperative { size, lanes });
+    let rungs =
+        RUNGS.into_iter().chain(cooperative).map(|rung| Policy { rung, deterministic: false, processor: false });
     let processor = Policy { rung: Rung::Portable, deterministic: false, processor: true };
     rungs.chain([processor]).flat_map(|policy| [policy, Policy { deterministic: true, ..policy }])
 }

@@ -33,6 +33,9 @@ pub struct ModelArguments {
     /// Compute every step on the CPU by definition as well, and stop where the GPU differs (slow)
     #[arg(long)]
     pub check: bool,
+    /// Multiply prompts by the GPU's cooperative matrices, where it has them (experimental)
+    #[arg(long)]
+    pub matrices: bool,
     /// Keep the GPU interface's checks of every index in the shaders (slower)
     #[arg(long)]
     pub checked_shaders: bool,
@@ -50,6 +53,7 @@ impl ModelArguments {
             deterministic: self.deterministic,
             dtype: self.weights,
             kv: self.kv,
+            matrices: self.matrices,
             check: self.check,
             ..EngineOptions::default()
         }

@@ -89,6 +89,7 @@ impl Engine {
         let model = Model::open(config, &*tensors)?;
         let context = options.context(model.context())?;
         let policy = Policy::new(gpu.caps(), options.deterministic);
+        let policy = if options.matrices { policy.with_matrices(gpu.caps()) } else { policy };
         let pages = context.div_ceil(PAGE_TOKENS) * options.sessions;
         let pool = Arc::new(Mutex::new(PagePool::new(pages)?));
         let shape = StepShape { tokens: 1, outputs: 1, sequences: 1, table_pitch: 1 };

@@ -27,6 +27,8 @@ pub struct EngineOptions {
     pub dtype: Option<DType>,
     /// How the cache stores keys and values. Halves are the default, on any adapter: they need no feature.
     pub kv: KvFormat,
+    /// Multiply prompts by the adapter's cooperative matrices, where it has them: they round activations to halves.
+    pub matrices: bool,
     /// Compute every step by definition as well, node by node, and stop where the GPU differs. Slow.
     pub check: bool,
 }
@@ -84,6 +86,7 @@ impl Default for EngineOptions {
             deterministic: false,
             dtype: None,
             kv: KvFormat::F16,
+            matrices: false,
             check: false,
         }
     }

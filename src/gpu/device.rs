@@ -3,7 +3,7 @@
 use super::adapter::{describe, found};
 use super::buffer::{Live, Staged};
 use super::health::Health;
-use super::limits::{caps, missing, wanted};
+use super::limits::{caps, experimental, missing, wanted};
 use super::pipeline::Pipelines;
 use super::{AdapterInfo, Choice};
 use crate::tensor::Caps;
@@ -91,9 +91,9 @@ impl Gpu {
 
     /// Takes a device that a program opened for itself, so that both work on the same one.
     ///
-    /// Kernels use what the device was granted: request the features `SHADER_F16` and `SUBGROUP` and the adapter's
-    /// limits where they are there. The device's error and loss handlers are replaced, and what they hear is told by
-    /// [`health`](Self::health).
+    /// Kernels use what the device was granted: request the features `SHADER_F16`, `SUBGROUP` and, for prompts,
+    /// `EXPERIMENTAL_COOPERATIVE_MATRIX`, and the adapter's limits, where they are there. The device's error and loss
+    /// handlers are replaced, and what they hear is told by [`health`](Self::health).
     ///
     /// # Errors
     /// [`Error::Unsupported`] when the adapter cannot run kernels, or the device was granted less than they need.
@@ -192,17 +192,6 @@ impl Gpu {
             }
         }
     }
-}
-
-/// Leave to use the interface's unfinished parts, where `features` has some.
-fn experimental(features: wgpu::Features) -> wgpu::ExperimentalFeatures {
-    if !features.intersects(wgpu::Features::all_experimental_mask()) {
-        return wgpu::ExperimentalFeatures::disabled();
-    }
-    // SAFETY: the one such feature asked for is cooperative matrices, and enabling it changes nothing for shaders without
-    // them. Those with them are this crate's own: they pass the validator, and the tests hold each to its definition
-    // on every driver before anything relies on it.
-    unsafe { wgpu::ExperimentalFeatures::enabled() }
 }
 
 impl std::fmt::Debug for Gpu {

@@ -72,6 +72,20 @@ pub(super) fn wanted(adapter: &wgpu::Adapter, ceiling: Option<&Caps>) -> (wgpu::
     (features, ceiling.or_worse_values_from(&own))
 }
 
+/// The permission that `features` need, where some of them are experimental.
+pub(super) fn experimental(features: wgpu::Features) -> wgpu::ExperimentalFeatures {
+    if !features.intersects(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+        return wgpu::ExperimentalFeatures::disabled();
+    }
+    // SAFETY: The interface warns that what is experimental may have undefined behaviour in it. Of that, only the
+    // operations on cooperative matrices are asked for, and one shader uses them, `matmul_coop`. It loads and stores
+    // matrices in workgroup memory alone, at offsets that its constants keep inside, in control flow that is uniform.
+    // The interface states Vulkan's memory model for it, and does not mark loads and stores as shared by threads: so
+    // every exchange there stands between barriers of the whole workgroup, and the kernel tests repeat it over the same
+    // buffers and compare bits. A caller who mistrusts a driver opens the device with a ceiling without matrices.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
+}
+
 /// What a device with these features and limits can do.
 pub(super) fn caps(device: &wgpu::Device, adapter: &wgpu::Adapter) -> Caps {
     let (features, limits, info) = (device.features(), device.limits(), adapter.get_info());

@@ -14,6 +14,13 @@ pub struct Variant {
     pub recipe: Recipe,
 }
 
+impl Variant {
+    /// Whether it rounds what it multiplies to halves.
+    pub fn rounds_to_halves(&self) -> bool {
+        self.recipe.slots.iter().any(|(slot, _)| *slot == "matrix")
+    }
+}
+
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kernel)?;

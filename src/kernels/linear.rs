@@ -1,19 +1,24 @@
 //! `linear`: y = W x for each token, W stored row by row in any of the weight formats, with what surrounds the product:
 //! a norm before it; a bias, a residual, a gate, or rotation and the cache after it.
 //!
-//! Four shaders. `matvec` reads every weight once for up to four tokens and splits the columns among a workgroup's
-//! threads; `matmul` tiles rows and tokens for a prompt. Where a processor runs the shaders ([`Policy::processor`]),
+//! Five shaders. `matvec` reads every weight once for up to four tokens and splits the columns among a workgroup's
+//! threads; `matmul` tiles rows and tokens for a prompt, and `matmul_coop` does so by cooperative matrices. Where a processor runs the shaders ([`Policy::processor`]),
 //! `matvec_rows` and `matmul_rows` take their places: there a thread has rows of its own. They add in different orders,
 //! so that where a token's numbers must not depend on the step's size ([`Policy::deterministic`]), the first of each
 //! pair serves every size.
+//!
+//! `matmul_coop` rounds both operands to halves, and adds products up as singles. Halves reach 65,504: finite numbers
+//! beyond are taken for that, so a single outlier costs accuracy and never makes an infinity. Residual streams, where such
+//! outliers live, are normalised before they are multiplied. Weights stored as `f32` were asked for by someone who wants
+//! more than halves have: `matmul` takes them.
 
 use super::activation::Act;
 use super::policy::quant;
-use super::{KvFormat, Launch, PAGE_TOKENS, Policy, WORKGROUP, fold, launch as make, params, quads};
+use super::{KvFormat, Launch, PAGE_TOKENS, Policy, Rung, WORKGROUP, fold, launch as make, params, quads};
 use crate::tensor::{DType, GROUP, pitch};
 
 params! {
-    /// The `Params` of all four shaders.
+    /// The `Params` of all the shaders.
     pub struct Params {
         /// How many tokens.
         tokens: u32,
@@ -51,6 +56,15 @@ pub const SHARD_ROWS: usize = crate::tensor::PITCH;
 
 /// Rows and tokens of a tile of `matmul`.
 const TILE: usize = 32;
+
+/// Subgroups of the largest workgroup of `matmul_coop`.
+pub(super) const COOPERATIVE_SUBGROUPS: u32 = 8;
+
+/// Bytes of workgroup memory that `matmul_coop` uses at most, with matrices of `size`: as many rows as tokens, each of
+/// 40 halves, and a matrix of sums for each subgroup.
+pub(super) const fn cooperative_memory(size: u32) -> u32 {
+    2 * (8 * size) * 40 * 2 + COOPERATIVE_SUBGROUPS * size * size * 4
+}
 
 /// Most tokens of a step that `matvec` takes.
 pub const MATVEC_TOKENS: usize = 8;
@@ -171,10 +185,8 @@ pub fn launch(shape: Shape, form: Form, weight: DType, policy: Policy) -> Option
     let many = shape.tokens > MATVEC_TOKENS && !policy.deterministic;
     let mut slots = vec![quant, bias_slot(form.bias)];
     if many && !policy.processor {
-        let [x, y, _] = fold(shape.rows.div_ceil(TILE));
-        let grid = [x, y, shape.tokens.div_ceil(TILE) as u32];
-        return (form == Form { bias: form.bias, ..Form::PLAIN })
-            .then(|| make("linear", "matmul", slots, constants, params, grid));
+        let plain = form == Form { bias: form.bias, ..Form::PLAIN };
+        return plain.then(|| tiled(shape, weight, policy.rung, slots, constants, params));
     }
     slots.extend([("input", if form.norm.is_some() { "input/rms_norm" } else { "input/plain" })]);
     slots.extend(form.output.slots());
@@ -197,6 +209,29 @@ pub fn launch(shape: Shape, form: Form, weight: DType, policy: Policy) -> Option
     let together = tokens(TOGETHER);
     constants.splice(0..0, [("WORKGROUP", WORKGROUP), ("TOKENS", together as u32)]);
     Some(make("linear", "matvec", slots, constants, params, grid(units, together)))
+}
+
+/// A launch that tiles rows and tokens.
+fn tiled(
+    shape: Shape,
+    weight: DType,
+    rung: Rung,
+    mut slots: Vec<(&'static str, &'static str)>,
+    mut constants: Vec<(&'static str, u32)>,
+    params: Params,
+) -> Launch {
+    let grid = |rows: usize, tokens: usize| {
+        let [x, y, _] = fold(shape.rows.div_ceil(rows));
+        [x, y, shape.tokens.div_ceil(tokens) as u32]
+    };
+    let (Rung::Cooperative { size, lanes }, true) = (rung, weight != DType::F32) else {
+        return make("linear", "matmul", slots, constants, params, grid(TILE, TILE));
+    };
+    let patch = 2 * size as usize;
+    let across = shape.tokens.div_ceil(patch).next_power_of_two().min(COOPERATIVE_SUBGROUPS as usize / 2);
+    slots.push(("matrix", if size == 16 { "matrix/16" } else { "matrix/8" }));
+    constants.extend([("ACROSS", across as u32), ("LANES", lanes)]);
+    make("linear", "matmul_coop", slots, constants, params, grid(8 * size as usize, patch * across))
 }
 
 impl Output {

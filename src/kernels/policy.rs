@@ -1,6 +1,7 @@
 //! How high on its ladder a kernel may climb.
 
-use crate::tensor::{Caps, DType};
+use super::linear::{COOPERATIVE_SUBGROUPS, cooperative_memory};
+use crate::tensor::{Caps, DType, Matrix};
 
 /// What a kernel's variant needs of the adapter, from the least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -9,22 +10,45 @@ pub enum Rung {
     Portable,
     /// Subgroup operations.
     Subgroup,
+    /// Cooperative matrices too, of halves, which are added up as singles.
+    Cooperative {
+        /// Rows and columns of every matrix: 8 or 16.
+        size: u32,
+        /// Lanes of the smallest subgroup that the driver may choose.
+        lanes: u32,
+    },
 }
 
 impl Rung {
     /// Every rung that an adapter of `caps` can stand on, from the least.
-    pub fn available(caps: &Caps) -> &'static [Self] {
-        if caps.subgroup.is_some() { &[Self::Portable, Self::Subgroup] } else { &[Self::Portable] }
+    pub fn available(caps: &Caps) -> Vec<Self> {
+        let subgroup = caps.subgroup.map(|_| Self::Subgroup);
+        std::iter::once(Self::Portable).chain(subgroup).chain(Self::cooperative(caps)).collect()
+    }
+
+    /// The rungs of cooperative matrices that `caps` have, from the smallest matrices.
+    fn cooperative(caps: &Caps) -> impl Iterator<Item = Self> {
+        // Where subgroups may be still larger, the smallest workgroup might not fill one, as these matrices demand.
+        let lanes = caps.subgroup.filter(|(smallest, largest)| caps.f16 && *largest <= 2 * smallest);
+        lanes.into_iter().flat_map(move |(lanes, _)| {
+            let has = move |size: &u32| {
+                let (input, output) = (Some(DType::F16), Some(DType::F32));
+                caps.matrices.contains(&Matrix { m: *size, n: *size, k: *size, input, output })
+                    && cooperative_memory(*size) <= caps.max_workgroup_memory
+                    && COOPERATIVE_SUBGROUPS * lanes <= caps.max_workgroup_threads
+            };
+            [8, 16].into_iter().filter(has).map(move |size| Self::Cooperative { size, lanes })
+        })
     }
 
     /// The file that fills the slot `reduce`.
     pub(super) fn reduce(self) -> (&'static str, &'static str) {
-        ("reduce", if self == Self::Subgroup { "reduce/subgroup" } else { "reduce/portable" })
+        ("reduce", if self == Self::Portable { "reduce/portable" } else { "reduce/subgroup" })
     }
 
     /// The file that fills the slot `best`.
     pub(super) fn best(self) -> (&'static str, &'static str) {
-        ("best", if self == Self::Subgroup { "best/subgroup" } else { "best/portable" })
+        ("best", if self == Self::Portable { "best/portable" } else { "best/subgroup" })
     }
 }
 
@@ -52,6 +76,16 @@ impl Policy {
         let rung = if subgroup { Rung::Subgroup } else { Rung::Portable };
         Self { rung, deterministic, processor: caps.processor }
     }
+
+    /// The same with the largest cooperative matrices that `caps` have, if any: they leave a sum's order to the driver,
+    /// so nothing that is to be deterministic has them.
+    #[must_use]
+    pub fn with_matrices(self, caps: &Caps) -> Self {
+        match Rung::cooperative(caps).last() {
+            Some(rung) if !self.deterministic => Self { rung, processor: false, ..self },
+            _ => self,
+        }
+    }
 }
 
 /// The file that fills the slot `quant` for weights stored as `dtype`; `None` where there is no codec.
@@ -78,5 +112,28 @@ mod tests {
         assert_eq!(rung(Some((8, 32)), false), Rung::Subgroup);
         assert_eq!(rung(Some((8, 32)), true), Rung::Portable);
         assert_eq!(rung(None, false), Rung::Portable);
+    }
+
+    #[test]
+    fn cooperative_matrices_are_for_gpus_that_have_them() {
+        let matrix = |size| {
+            let (input, output) = (Some(DType::F16), Some(DType::F32));
+            Matrix { m: size, n: size, k: size, input, output }
+        };
+        let (f16, max_workgroup_memory) = (true, 32 << 10);
+        let baseline = Caps { f16, max_workgroup_memory, subgroup: Some((32, 32)), ..Caps::baseline() };
+        let rung = |caps: &Caps| Policy::new(caps, false).rung;
+        let (eight, sixteen) = (Rung::Cooperative { size: 8, lanes: 32 }, Rung::Cooperative { size: 16, lanes: 32 });
+        let caps = Caps { matrices: vec![matrix(16), matrix(8)], ..baseline.clone() };
+        assert_eq!(Rung::available(&caps), [Rung::Portable, Rung::Subgroup, eight, sixteen]);
+        assert_eq!(rung(&caps), sixteen);
+        assert_eq!(rung(&Caps { subgroup: Some((32, 64)), ..caps.clone() }), sixteen);
+        assert_eq!(rung(&Caps { max_workgroup_memory: 16 << 10, ..caps.clone() }), eight);
+        assert_eq!(rung(&Caps { subgroup: Some((8, 32)), ..caps.clone() }), Rung::Subgroup);
+        assert_eq!(rung(&Caps { f16: false, ..caps.clone() }), Rung::Subgroup);
+        assert_eq!(rung(&Caps { processor: true, ..caps.clone() }), Rung::Subgroup);
+        assert_eq!(Policy::new(&caps, true).rung, Rung::Subgroup);
+        let wide = Matrix { output: Some(DType::F16), ..matrix(16) };
+        assert_eq!(rung(&Caps { matrices: vec![wide], ..baseline }), Rung::Subgroup);
     }
 }

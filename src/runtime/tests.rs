@@ -127,13 +127,38 @@ fn run(gpu: &Gpu, policy: Policy, width: Option<DType>, kv: KvFormat) -> Result<
 fn the_gpu_agrees_with_the_definitions_in_every_format() -> Result<()> {
     let gpu = open();
     for rung in Rung::available(gpu.caps()) {
-        let policy = Policy { rung: *rung, deterministic: false, processor: false };
+        let policy = Policy { rung, deterministic: false, processor: false };
         for width in [None, Some(DType::F16), Some(DType::BF16)] {
             run(&gpu, policy, width, KvFormat::F32)?;
         }
         for kv in [KvFormat::F16, KvFormat::Q8] {
             run(&gpu, policy, None, kv)?;
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_prompt_is_checked_by_what_its_rung_rounds() -> Result<()> {
+    let (gpu, tensors) = (open(), tensors());
+    let step = StepShape { tokens: 16, ..STEP };
+    for rung in Rung::available(gpu.caps()) {
+        let mut g = Builder::new(step, &tensors, Some(DType::F16));
+        let table = g.weight("embedding", [VOCAB, HIDDEN])?;
+        let x = g.embed(table)?;
+        let x = g.scale(x, 0.3); // no halves
+        let up = g.weight("up", [43, HIDDEN])?;
+        let y = g.linear(x, up, None)?;
+        let policy = Policy { rung, deterministic: false, processor: false };
+        let plan = Plan::new(g.finish(vec![y]), gpu.caps(), policy)?;
+        let rounds = plan.dispatches.iter().any(|dispatch| dispatch.launch.variant.rounds_to_halves());
+        assert_eq!(rounds, matches!(rung, Rung::Cooperative { .. }));
+        let mut reference = Reference::new(&plan.graph.caches, 3);
+        let mut executor = pollster::block_on(Executor::load(gpu.clone(), &plan, 3, &tensors, &mut |_, _| ()))?;
+        let id = executor.add(plan)?;
+        let mut inputs = StepInputs::new(step, gpu.caps().binding_alignment);
+        inputs.list_mut(StepInput::Ids).iter_mut().zip(3..).for_each(|(id, token)| *id = token);
+        pollster::block_on(executor.run_checked(id, &inputs, &tensors, &mut reference))?;
     }
     Ok(())
 }
