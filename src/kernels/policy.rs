@@ -122,7 +122,7 @@ mod tests {
         };
         let (f16, max_workgroup_memory) = (true, 32 << 10);
         let baseline = Caps { f16, max_workgroup_memory, subgroup: Some((32, 32)), ..Caps::baseline() };
-        let rung = |caps: &Caps| Policy::new(caps, false).rung;
+        let rung = |caps: &Caps| Policy::new(caps, false).with_matrices(caps).rung;
         let (eight, sixteen) = (Rung::Cooperative { size: 8, lanes: 32 }, Rung::Cooperative { size: 16, lanes: 32 });
         let caps = Caps { matrices: vec![matrix(16), matrix(8)], ..baseline.clone() };
         assert_eq!(Rung::available(&caps), [Rung::Portable, Rung::Subgroup, eight, sixteen]);
@@ -131,8 +131,9 @@ mod tests {
         assert_eq!(rung(&Caps { max_workgroup_memory: 16 << 10, ..caps.clone() }), eight);
         assert_eq!(rung(&Caps { subgroup: Some((8, 32)), ..caps.clone() }), Rung::Subgroup);
         assert_eq!(rung(&Caps { f16: false, ..caps.clone() }), Rung::Subgroup);
-        assert_eq!(rung(&Caps { processor: true, ..caps.clone() }), Rung::Subgroup);
-        assert_eq!(Policy::new(&caps, true).rung, Rung::Subgroup);
+        // On demand alone, and never where sums must keep their order.
+        assert_eq!(Policy::new(&caps, false).rung, Rung::Subgroup);
+        assert_eq!(Policy::new(&caps, true).with_matrices(&caps).rung, Rung::Subgroup);
         let wide = Matrix { output: Some(DType::F16), ..matrix(16) };
         assert_eq!(rung(&Caps { matrices: vec![wide], ..baseline }), Rung::Subgroup);
     }
