@@ -4,7 +4,11 @@
 
 #[path = "golden/deterministic.rs"]
 mod deterministic;
+#[path = "golden/fit.rs"]
+mod fit;
 mod fixtures;
+#[path = "golden/quantized.rs"]
+mod quantized;
 #[path = "golden/sessions.rs"]
 mod sessions;
 

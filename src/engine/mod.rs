@@ -6,6 +6,7 @@
 
 mod batch;
 mod core;
+mod fit;
 mod generate;
 mod options;
 mod pages;

@@ -4,7 +4,7 @@ use super::weights::Weights;
 use super::{Scratch, StepInputs};
 use crate::gpu::{BindGroup, Buffer, BufferSlice, Commands, Gpu, Pipeline, Readback, Usage};
 use crate::graph::{self, Place, Plan, StepLayout};
-use crate::tensor::Fact;
+use crate::tensor::{Caps, Fact};
 use crate::{Error, Result};
 
 /// Keys and values of one layer.
@@ -44,8 +44,7 @@ impl Resident {
         let layout = StepLayout::new(plan.step, u64::from(alignment));
         let step = gpu.buffer("step", layout.bytes(), Usage::Step)?;
         let slots = scratch.slots(gpu, &plan.slots)?;
-        let bytes = read_facts(&plan).map(|(_, fact)| fact.resident_bytes()).sum::<u64>().max(4);
-        let readback = Readback::new(gpu, bytes)?;
+        let readback = Readback::new(gpu, read_bytes(&plan))?;
         let mut resident = Self { plan, slots, step, layout, dispatches: Vec::new(), outputs: Vec::new(), readback };
         resident.outputs = resident.outputs()?;
         resident.dispatches = resident.bind(gpu, weights, layers)?;
@@ -117,9 +116,8 @@ impl Resident {
     }
 
     fn bind(&self, gpu: &Gpu, weights: &Weights, layers: &[Layer]) -> Result<Vec<(Pipeline, BindGroup, [u32; 3])>> {
-        let stride = (gpu.caps().binding_alignment as usize).next_multiple_of(16);
-        let places = self.plan.dispatches.iter().map(|dispatch| dispatch.launch.params.len().next_multiple_of(stride));
-        let params = gpu.buffer("params", places.sum::<usize>().max(stride) as u64, Usage::Params)?;
+        let stride = stride(gpu.caps());
+        let params = gpu.buffer("params", params_bytes(&self.plan, gpu.caps()), Usage::Params)?;
         let mut bound = Vec::with_capacity(self.plan.dispatches.len());
         let mut offset = 0;
         for dispatch in &self.plan.dispatches {
@@ -146,6 +144,27 @@ impl Resident {
             graph::Buffer::Values(layer) => layers[layer].values.whole(),
         })
     }
+}
+
+/// Bytes of the buffers that a resident plan has for itself.
+pub(super) fn own_bytes(plan: &Plan, caps: &Caps) -> [u64; 3] {
+    let step = StepLayout::new(plan.step, u64::from(caps.binding_alignment)).bytes();
+    [step, read_bytes(plan), params_bytes(plan, caps)]
+}
+
+/// Each kernel's parameters begin at a multiple of this.
+fn stride(caps: &Caps) -> usize {
+    (caps.binding_alignment as usize).next_multiple_of(16)
+}
+
+fn params_bytes(plan: &Plan, caps: &Caps) -> u64 {
+    let stride = stride(caps);
+    let places = plan.dispatches.iter().map(|dispatch| dispatch.launch.params.len().next_multiple_of(stride));
+    places.sum::<usize>().max(stride) as u64
+}
+
+fn read_bytes(plan: &Plan) -> u64 {
+    read_facts(plan).map(|(_, fact)| fact.resident_bytes()).sum::<u64>().max(4)
 }
 
 /// The nodes whose values the host reads.
