@@ -67,12 +67,16 @@ fn generate(golden: &Golden, arguments: &[&str]) -> Command {
 fn standard_output_carries_the_completion_alone() {
     let (golden, prompt, greedy) = llama();
     let ran = run(generate(&golden, &["-p", &prompt, "-n", "24"]));
-    assert!(ran.stderr.contains("adapter: "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("adapter: ") && ran.stderr.contains("weights: "), "{}", ran.stderr);
     assert_eq!(ran.printed(), greedy);
     let echoed = run(generate(&golden, &["-p", &prompt, "-n", "24", "--echo"]));
     assert_eq!(echoed.printed(), format!("{prompt}{greedy}"));
     let quiet = run(generate(&golden, &["-p", &prompt, "-n", "24", "-q"]));
-    assert!(!quiet.stderr.contains("adapter: ") && !quiet.stderr.contains("WARNING"), "{}", quiet.stderr);
+    assert!(
+        !quiet.stderr.contains("weights: ") && !quiet.stderr.contains("adapter: ") && !quiet.stderr.contains("WARNING"),
+        "{}",
+        quiet.stderr
+    );
     assert_eq!(quiet.printed(), greedy);
     let nothing = run(generate(&golden, &["-p", &prompt, "-n", "0"]));
     assert_eq!(nothing.printed(), "");
@@ -223,6 +227,29 @@ fn logits_are_written_for_other_frameworks_to_compare() {
         // The tolerances of the golden tests, with their reasons.
         assert!(f32 <= 1e-4 && f16 <= 2e-2, "{}", golden.name);
     }
+}
+
+#[test]
+fn a_quantized_checkpoint_speaks_as_quantizing_at_load_does() {
+    let (golden, prompt, _) = llama();
+    let dir = tempfile::tempdir().unwrap();
+    let new = dir.path().join("q4");
+    let quantize = |quiet: &[&str]| {
+        let mut command = quernel(["quantize", "--weights", "q4", "-m"]);
+        command.arg(&golden.dir).arg("-o").arg(&new).args(quiet);
+        run(command)
+    };
+    let ran = quantize(&[]);
+    assert!(ran.stderr.contains("weights: ") && ran.stderr.contains("no whole groups of 32"), "{}", ran.stderr);
+    assert_eq!(ran.printed(), "");
+    let again = quantize(&["-q"]);
+    assert!(again.code == 1 && again.stderr.contains("is not empty") && again.stderr.lines().count() == 1);
+    let at_load = run(generate(&golden, &["-p", &prompt, "-n", "24", "--weights", "q4"]));
+    let mut command = quernel(["generate", "--ignore-eos", "--temp", "0", "-p", &prompt, "-n", "24", "-m"]);
+    command.arg(&new);
+    let loaded = run(command);
+    assert!(loaded.stderr.contains("as stored"), "{}", loaded.stderr);
+    assert_eq!(loaded.printed(), at_load.printed());
 }
 
 #[test]

@@ -6,7 +6,11 @@
 mod ahead;
 #[path = "golden/deterministic.rs"]
 mod deterministic;
+#[path = "golden/fit.rs"]
+mod fit;
 mod fixtures;
+#[path = "golden/quantized.rs"]
+mod quantized;
 #[path = "golden/sessions.rs"]
 mod sessions;
 

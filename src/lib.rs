@@ -10,7 +10,7 @@
 //! | 3 | [`checkpoint`], [`kernels`] | model files · what each kernel means and how it is chosen |
 //! | 4 | [`graph`], [`gpu`] | operations, their shapes, and plans as data · the only `wgpu` in the house |
 //! | 5 | [`runtime`], [`model`] | plans made resident, the reference executor · architectures as graphs |
-//! | 6 | [`engine`] | sessions, the scheduler, the cache, sampling |
+//! | 6 | [`engine`], [`quantize`] | sessions, the scheduler, the cache, sampling · checkpoints with narrower weights |
 //! | 7 | [`bench`](mod@bench) | how fast it all is, and how far from the device's limits |
 #![deny(missing_docs)]
 #![warn(rust_2018_idioms)]
@@ -25,6 +25,7 @@ pub mod graph;
 pub mod kernels;
 pub mod model;
 pub mod quant;
+pub mod quantize;
 pub mod runtime;
 pub mod shader;
 pub mod tensor;

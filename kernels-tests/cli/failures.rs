@@ -153,6 +153,9 @@ fn wrong_usage() {
     ] {
         fails(generate(&golden.dir, flags), 2, &[said]);
     }
+    let mut quantize = quernel(["quantize", "--weights", "f16", "-o", "never-written", "-m"]);
+    quantize.arg(&golden.dir);
+    fails(quantize, 2, &["q8, q4, q4a"]);
     let mut plan = quernel(["plan", "--tokens", "0", "-m"]);
     plan.arg(&golden.dir);
     fails(plan, 2, &["--tokens", "between 1 and"]);

@@ -4,6 +4,7 @@
 //! not by the crate, because its reader accepts a name twice, any number of axes and any number of tensors, and because
 //! its errors do not name the tensor. Whatever this module accepts, the crate accepts too; a test holds it to that.
 
+use super::groups::{self, Groups};
 use crate::tensor::MAX_RANK;
 use crate::{Error, Result, files};
 use safetensors::Dtype;
@@ -17,7 +18,7 @@ use std::fs::File;
 use std::path::Path;
 
 /// Bytes a header may have: a thousand times what real models need, and few enough to be read at once.
-const MAX_HEADER: u64 = 16 << 20;
+pub(super) const MAX_HEADER: u64 = 16 << 20;
 /// Tensors that one checkpoint may have.
 pub(super) const MAX_TENSORS: usize = 100_000;
 /// Elements along one axis.
@@ -44,6 +45,8 @@ pub(super) struct Entry {
     pub begin: u64,
     /// How many bytes it has.
     pub bytes: u64,
+    /// What they are, where they are groups.
+    pub groups: Option<Groups>,
 }
 
 /// The tensors of the file at `path`, which is `length` bytes long.
@@ -54,8 +57,8 @@ pub(super) fn read(path: &Path, file: &File, length: u64) -> Result<BTreeMap<Str
     let header = header_text(path, file, length)?;
     let current = RefCell::new(None);
     let mut reader = serde_json::Deserializer::from_str(&header);
-    let read = reader.deserialize_map(Names { current: &current }).and_then(|tensors| reader.end().map(|()| tensors));
-    let mut tensors = read.map_err(|e| match current.take() {
+    let read = reader.deserialize_map(Names { current: &current }).and_then(|read| reader.end().map(|()| read));
+    let (mut tensors, metadata) = read.map_err(|e| match current.take() {
         Some(tensor) => Error::bad_tensor(path, &tensor, format!("its entry in the header is malformed: {e}")),
         None => Error::bad_file(path, format!("its header is malformed: {e}")),
     })?;
@@ -63,6 +66,7 @@ pub(super) fn read(path: &Path, file: &File, length: u64) -> Result<BTreeMap<Str
     for entry in tensors.values_mut() {
         entry.begin += PREFIX + header.len() as u64;
     }
+    groups::apply(path, &mut tensors, &metadata)?;
     Ok(tensors)
 }
 
@@ -137,7 +141,7 @@ struct Names<'a> {
 }
 
 impl<'de> Visitor<'de> for Names<'_> {
-    type Value = BTreeMap<String, Entry>;
+    type Value = (BTreeMap<String, Entry>, BTreeMap<String, String>);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object of tensors")
@@ -145,13 +149,13 @@ impl<'de> Visitor<'de> for Names<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut tensors = BTreeMap::new();
-        let mut metadata = false;
+        let mut metadata = None;
         while let Some(name) = map.next_key::<String>()? {
             if name == "__metadata__" {
-                if std::mem::replace(&mut metadata, true) {
+                let Strings(strings) = map.next_value()?;
+                if metadata.replace(strings).is_some() {
                     return Err(A::Error::custom("__metadata__ appears twice"));
                 }
-                map.next_value::<Strings>()?;
                 continue;
             }
             if tensors.len() == MAX_TENSORS {
@@ -164,7 +168,7 @@ impl<'de> Visitor<'de> for Names<'_> {
             place.insert(Entry::try_from(map.next_value::<RawEntry>()?).map_err(A::Error::custom)?);
             *self.current.borrow_mut() = None;
         }
-        Ok(tensors)
+        Ok((tensors, metadata.unwrap_or_default()))
     }
 }
 
@@ -185,7 +189,7 @@ impl TryFrom<RawEntry> for Entry {
         let (begin, end) = raw.data_offsets;
         let bytes =
             end.checked_sub(begin).ok_or_else(|| format!("its bytes end at {end}, before they begin at {begin}"))?;
-        Ok(Self { stored: raw.dtype, axes: raw.shape, begin, bytes })
+        Ok(Self { stored: raw.dtype, axes: raw.shape, begin, bytes, groups: None })
     }
 }
 
@@ -216,12 +220,12 @@ fn axes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usize>, D::Err
     deserializer.deserialize_seq(Axes)
 }
 
-/// An object whose values are strings, read and not kept.
-struct Strings;
+/// An object whose values are strings; those that Quernel wrote are kept.
+struct Strings(BTreeMap<String, String>);
 
 impl<'de> Deserialize<'de> for Strings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Self)
+        deserializer.deserialize_map(Self(BTreeMap::new()))
     }
 }
 
@@ -232,8 +236,12 @@ impl<'de> Visitor<'de> for Strings {
         f.write_str("an object of strings")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
-        while map.next_entry::<String, String>()?.is_some() {}
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        while let Some((key, value)) = map.next_entry::<String, String>()? {
+            if key.starts_with(groups::PREFIX) && self.0.insert(key, value).is_some() {
+                return Err(A::Error::custom("a key of __metadata__ appears twice"));
+            }
+        }
         Ok(self)
     }
 }

@@ -9,22 +9,32 @@
 //! the GPU anyway, so a map would save nothing, and a file cut short under a map kills the process where a read returns
 //! an error. Host memory is bounded by the caller's buffer.
 //!
+//! Besides the plain storages a `.safetensors` file may have matrices in groups, as `quernel quantize` writes them with a
+//! [`Writer`]: `U8` tensors (rows, bytes of a row) whose bytes are those of [`quant::encode`](crate::quant::encode), and
+//! metadata that says what they are: `"quernel.version": "1"`, and for each its format and columns, such as
+//! `"quernel.tensor.lm_head.weight": "q8 576"`. Rows are the matrix's as it multiplies, also where a plain checkpoint
+//! stores it transposed. Other programs see bytes, and every other tensor as before.
+//!
 //! This module knows nothing of architectures, tokenizers or GPUs.
 
 mod config;
 mod generation;
+mod groups;
 mod header;
 mod index;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use config::Config;
 pub use generation::Generation;
+pub use safetensors::Dtype;
+pub use write::{Stored, Writer};
 
 use crate::tensor::{DType, Fact, Shape};
 use crate::{Error, Result, files};
+use groups::Groups;
 use header::Entry;
-use safetensors::Dtype;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::ops::Range;
@@ -166,7 +176,7 @@ impl Checkpoint {
 
     /// Bytes of all tensors in a weight format, as they lie in the files.
     pub fn bytes(&self) -> u64 {
-        let weights = self.tensors.values().filter(|place| weight_format(place.entry.stored).is_some());
+        let weights = self.tensors.values().filter(|place| place.entry.format().is_some());
         weights.map(|place| place.entry.bytes).sum()
     }
 
@@ -174,16 +184,58 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Error::BadTensor`] where there is none of that name, it has no elements, or its storage is not one of F32,
-    /// F16 and BF16: a file may hold such tensors as long as nobody asks for them.
+    /// F16, BF16 and groups: a file may hold such tensors as long as nobody asks for them.
     pub fn fact(&self, tensor: &str) -> Result<Fact> {
         let (shard, entry) = self.find(tensor)?;
         let bad = |reason: String| Error::bad_tensor(&shard.path, tensor, reason);
-        let dtype = weight_format(entry.stored)
-            .ok_or_else(|| bad(format!("is stored as {}, and weights are F32, F16 or BF16", entry.stored)))?;
+        let groups = match entry.stored {
+            Dtype::U8 => ", or groups that the file's metadata describes",
+            _ => "",
+        };
+        let dtype = entry
+            .format()
+            .ok_or_else(|| bad(format!("is stored as {}, and weights are F32, F16 or BF16{groups}", entry.stored)))?;
         if entry.bytes == 0 {
             return Err(bad(format!("has no elements: its shape is {:?}", entry.axes)));
         }
-        Ok(Fact::new(dtype, Shape::new(entry.axes.clone())))
+        let mut axes = entry.axes.clone();
+        if let (Some(groups), Some(columns)) = (entry.groups, axes.last_mut()) {
+            *columns = groups.columns;
+        }
+        Ok(Fact::new(dtype, Shape::new(axes)))
+    }
+
+    /// How a tensor lies in its file, be it a weight or not.
+    ///
+    /// # Errors
+    /// [`Error::BadTensor`] where there is none of that name.
+    pub fn stored(&self, tensor: &str) -> Result<Stored> {
+        let (_, entry) = self.find(tensor)?;
+        Ok(match entry.groups {
+            Some(Groups { dtype, columns }) => Stored::groups(dtype, entry.axes.first().copied().unwrap_or(0), columns),
+            None => Stored::plain(entry.stored, entry.axes.clone()),
+        })
+    }
+
+    /// Copies a part of a tensor's bytes into `out`, as they lie in its file, be it a weight or not.
+    ///
+    /// # Errors
+    /// [`Error::BadTensor`] where there is no such tensor or it has no such bytes, and [`Error::Io`] where the file can
+    /// no longer be read. `out` then holds nothing of use.
+    pub fn read_bytes(&self, tensor: &str, part: Range<u64>, out: &mut Vec<u8>) -> Result<()> {
+        let (shard, entry) = self.find(tensor)?;
+        if part.start > part.end || part.end > entry.bytes {
+            let reason = format!("has {} bytes, and bytes {part:?} were asked for", entry.bytes);
+            return Err(Error::bad_tensor(&shard.path, tensor, reason));
+        }
+        // Grown and not cleared first, so that a buffer used again is not filled with zeros again.
+        let length = usize::try_from(part.end - part.start).map_err(std::io::Error::other);
+        let length = length.and_then(|length| {
+            out.try_reserve(length.saturating_sub(out.len()))?;
+            out.resize(length, 0);
+            files::read_at(&shard.file, out, entry.begin + part.start)
+        });
+        length.map_err(|e| Error::io(&shard.path, e))
     }
 
     /// Copies rows (along the first axis; a scalar is one row) of a tensor into `out`, as they are stored, without gaps.
@@ -203,15 +255,7 @@ impl Checkpoint {
             ));
         }
         let row = entry.bytes / all as u64;
-        let bytes = row * rows.len() as u64;
-        // Grown and not cleared first, so that a buffer used again is not filled with zeros again.
-        let length = usize::try_from(bytes).map_err(std::io::Error::other);
-        let length = length.and_then(|length| {
-            out.try_reserve(length.saturating_sub(out.len()))?;
-            out.resize(length, 0);
-            files::read_at(&shard.file, out, entry.begin + row * rows.start as u64)
-        });
-        length.map_err(|e| Error::io(&shard.path, e))
+        self.read_bytes(tensor, row * rows.start as u64..row * rows.end as u64, out)
     }
 
     fn find(&self, tensor: &str) -> Result<(&Shard, &Entry)> {
@@ -234,13 +278,15 @@ impl Checkpoint {
     }
 }
 
-/// The weight format that a storage type is, if it is one.
-fn weight_format(stored: Dtype) -> Option<DType> {
-    match stored {
-        Dtype::F32 => Some(DType::F32),
-        Dtype::F16 => Some(DType::F16),
-        Dtype::BF16 => Some(DType::BF16),
-        _ => None,
+impl Entry {
+    /// The weight format that it is stored in, if it is one.
+    fn format(&self) -> Option<DType> {
+        match self.stored {
+            Dtype::F32 => Some(DType::F32),
+            Dtype::F16 => Some(DType::F16),
+            Dtype::BF16 => Some(DType::BF16),
+            _ => self.groups.map(|groups| groups.dtype),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod logits;
 mod open;
 mod perplexity;
 mod plan;
+mod quantize;
 mod timings;
 
 use clap::{Parser, Subcommand};
@@ -50,6 +51,9 @@ enum Command {
     /// Measure how well a model foretells a text, and what narrower numbers cost
     #[command(after_long_help = perplexity::EXAMPLES)]
     Perplexity(perplexity::Arguments),
+    /// Write a checkpoint with narrower weights, which loads with no further work
+    #[command(after_long_help = quantize::EXAMPLES)]
+    Quantize(quantize::Arguments),
 }
 
 /// Parses the command line and runs it.
@@ -64,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Plan(arguments) => plan::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Logits(arguments) => logits::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Quantize(arguments) => quantize::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Perplexity(arguments) => perplexity::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| exit::report(&error))

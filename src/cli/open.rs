@@ -67,14 +67,18 @@ impl Files {
 
     /// Uploads the model to an adapter that is open.
     pub fn load(self, gpu: Gpu, arguments: &ModelArguments) -> anyhow::Result<Engine> {
-        let bar = progress_bar(arguments.quiet);
+        let bar = progress_bar("uploading", arguments.quiet);
         let progress = &mut |done, total| {
             bar.set_length(total);
             bar.set_position(done);
         };
         let engine = block_on(Engine::load(self.checkpoint, gpu, self.options, progress));
         bar.finish_and_clear();
-        Ok(engine?)
+        let engine = engine?;
+        if !arguments.quiet {
+            eprintln!("weights: {}", engine.formats());
+        }
+        Ok(engine)
     }
 }
 
@@ -90,9 +94,9 @@ pub fn introduce(info: &AdapterInfo) {
 }
 
 /// Shown on a terminal only.
-pub fn progress_bar(quiet: bool) -> ProgressBar {
+pub fn progress_bar(doing: &'static str, quiet: bool) -> ProgressBar {
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-    let template = "uploading {bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+    let template = "{prefix} {bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(0), target).with_style(style)
+    ProgressBar::with_draw_target(Some(0), target).with_style(style).with_prefix(doing)
 }

@@ -1,14 +1,15 @@
 //! The engine: a model made resident, moved forward a step at a time.
 
+use super::fit::Fit;
 use super::schedule::{Part, schedule};
 use super::session::{Pool, lock};
 use super::{EngineOptions, PagePool, SamplerOptions, Session, batch};
 use crate::checkpoint::{Checkpoint, Config, Generation};
 use crate::gpu::Gpu;
-use crate::graph::{Plan, StepShape, Tensors};
+use crate::graph::{Formats, Plan, StepShape, Tensors};
 use crate::kernels::{PAGE_TOKENS, Policy};
 use crate::model::{Model, Outputs};
-use crate::runtime::{Clock, Executor, PlanId, Progress, Reference, StepInputs, Ticket};
+use crate::runtime::{Clock, Executor, Need, PlanId, Progress, Reference, StepInputs, Ticket};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -30,6 +31,8 @@ pub struct Engine {
     pub(super) options: EngineOptions,
     policy: Policy,
     pub(super) context: usize,
+    formats: Formats,
+    need: Need,
     pool: Pool,
     pub(super) executor: Executor,
     pub(super) plans: HashMap<(StepShape, Outputs), Ready>,
@@ -90,11 +93,13 @@ impl Engine {
         let context = options.context(model.context())?;
         let policy = Policy::new(gpu.caps(), options.deterministic);
         let policy = if options.matrices { policy.with_matrices(gpu.caps()) } else { policy };
+        let need = Fit { model: &model, tensors: &*tensors, options: &options, gpu: &gpu, policy }.check(context)?;
         let pages = context.div_ceil(PAGE_TOKENS) * options.sessions;
         let pool = Arc::new(Mutex::new(PagePool::new(pages)?));
         let shape = StepShape { tokens: 1, outputs: 1, sequences: 1, table_pitch: 1 };
         let graph = model.graph(shape, context, Outputs::Argmax, &*tensors, options.dtype)?.with_kv(options.kv);
         let reference = options.check.then(|| Reference::new(&graph.caches, pages));
+        let formats = graph.formats();
         let plan = Plan::new(graph, gpu.caps(), policy)?;
         let executor = Executor::load(gpu, &plan, pages, &*tensors, progress).await?;
         Ok(Self {
@@ -106,6 +111,8 @@ impl Engine {
             options,
             policy,
             context,
+            formats,
+            need,
             pool,
             executor,
             plans: HashMap::new(),
@@ -320,6 +327,16 @@ impl Engine {
     /// Tokens that a session can hold.
     pub fn context(&self) -> usize {
         self.context
+    }
+
+    /// How many of the model's matrices are stored how on the device, and why.
+    pub fn formats(&self) -> &Formats {
+        &self.formats
+    }
+
+    /// What the model takes on the device, with its cache and its largest step: what was known before it was loaded.
+    pub fn need(&self) -> Need {
+        self.need
     }
 
     /// The device it runs on.

@@ -7,6 +7,7 @@
 mod ahead;
 mod batch;
 mod core;
+mod fit;
 mod generate;
 mod options;
 mod pages;

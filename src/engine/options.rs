@@ -25,6 +25,9 @@ pub struct EngineOptions {
     pub deterministic: bool,
     /// How matrices are stored on the GPU; by default as in the checkpoint.
     pub dtype: Option<DType>,
+    /// Bytes of the device's memory that may be in use; by default all that it has, where the backend tells. A model
+    /// that needs more is refused before anything of it is made.
+    pub memory: Option<u64>,
     /// How the cache stores keys and values. Halves are the default, on any adapter: they need no feature.
     pub kv: KvFormat,
     /// Multiply prompts by the adapter's cooperative matrices, where it has them: they round activations to halves.
@@ -85,6 +88,7 @@ impl Default for EngineOptions {
             sessions: 1,
             deterministic: false,
             dtype: None,
+            memory: None,
             kv: KvFormat::F16,
             matrices: false,
             check: false,

@@ -68,6 +68,11 @@ impl Buffer {
         self.inner.bytes
     }
 
+    /// The bytes of memory behind a buffer of `bytes` bytes: a whole number of quads, and at least one.
+    pub fn memory(bytes: u64) -> u64 {
+        bytes.max(1).checked_next_multiple_of(16).unwrap_or(u64::MAX)
+    }
+
     /// What it is for.
     pub fn usage(&self) -> Usage {
         self.inner.usage
@@ -165,22 +170,20 @@ impl Gpu {
     /// [`Error::DoesNotFit`] above the device's limit, [`Error::OutOfMemory`] when the driver has no more.
     pub fn buffer(&self, label: &str, bytes: u64, usage: Usage) -> Result<Buffer> {
         let limit = self.caps().max_buffer;
-        let size =
-            bytes.checked_next_multiple_of(16).filter(|size| *size <= limit).ok_or_else(|| Error::DoesNotFit {
+        let size = Buffer::memory(bytes);
+        if size > limit {
+            return Err(Error::DoesNotFit {
                 what: format!("the buffer {label:?}"),
                 need: bytes,
                 have: limit,
                 limit_name: format!("the largest buffer of {}", self.caps().adapter),
                 way_out: "; a smaller model or a shorter context (-c) needs less".to_owned(),
-            })?;
+            });
+        }
         let gpu = &self.inner;
         gpu.health.check("making a buffer")?;
-        let descriptor = wgpu::BufferDescriptor {
-            label: Some(label),
-            size: size.max(16),
-            usage: usage.wgpu(),
-            mapped_at_creation: false,
-        };
+        let descriptor =
+            wgpu::BufferDescriptor { label: Some(label), size, usage: usage.wgpu(), mapped_at_creation: false };
         let doing = format!("making the buffer {label:?} of {bytes} bytes");
         let raw = caught(&gpu.device, &doing, || gpu.device.create_buffer(&descriptor))?;
         gpu.health.check(&doing)?;

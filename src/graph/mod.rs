@@ -7,6 +7,7 @@
 
 mod builder;
 mod dot;
+mod formats;
 mod fuse;
 mod lower;
 mod memory;
@@ -18,6 +19,7 @@ mod tensors;
 mod weights;
 
 pub use builder::Builder;
+pub use formats::{Formats, Why};
 pub use memory::{Lifetime, Memory, assign};
 pub use op::{Cache, Graph, Linear, Node, Op, Value, Weight};
 pub use plan::{Buffer, Dispatch, Place, Plan};

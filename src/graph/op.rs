@@ -1,6 +1,6 @@
 //! Operations and the graph they make.
 
-use super::{Source, StepInput, StepShape};
+use super::{Source, StepInput, StepShape, Why};
 use crate::kernels::activation::Act;
 use crate::kernels::linear::{Form, Output};
 use crate::kernels::{KvFormat, attention, rope};
@@ -155,6 +155,8 @@ pub struct Weight {
     pub source: Source,
     /// Storage and shape on the GPU.
     pub fact: Fact,
+    /// Why a matrix is stored so.
+    pub why: Why,
 }
 
 /// One layer's keys and values.

@@ -1,6 +1,6 @@
 //! The weights that a graph uses: named tensors, parts of them, and tables made from the configuration.
 
-use super::{Builder, Op, Source, Value, Weight};
+use super::{Builder, Op, Source, Value, Weight, Why};
 use crate::kernels::rope;
 use crate::tensor::{DType, Fact, GROUP, Shape};
 use crate::{Error, Result};
@@ -61,23 +61,29 @@ impl Builder<'_> {
         kept: Kept,
         at: &'static Location<'static>,
     ) -> Result<Value> {
-        let transposed = kept == Kept::Transposed;
+        // Groups lie along a row, so what is in groups lies as it multiplies.
+        let transposed = kept == Kept::Transposed && !self.tensors.fact(name)?.dtype.is_grouped();
         let stored = if transposed { [shape[1], shape[0]] } else { shape };
         let found = self.expect(name, Shape::from(stored))?;
         let key = if rows == (0..shape[0]) { name.to_owned() } else { format!("{name}[{}..{}]", rows.start, rows.end) };
-        let fact = Fact::new(self.storage(found.dtype, kept, shape[1]), [rows.len(), shape[1]]);
-        Ok(self.add_weight(key, Source::Tensor { name: name.to_owned(), rows, transposed }, fact, at))
+        let (dtype, why) = self.storage(found.dtype, kept, shape[1]);
+        let fact = Fact::new(dtype, [rows.len(), shape[1]]);
+        let source = Source::Tensor { name: name.to_owned(), rows, transposed };
+        Ok(self.add_weight(Weight { name: key, source, fact, why }, at))
     }
 
     /// How a matrix is stored on the GPU: as asked for, where rows are whole numbers of groups. What is in groups already
     /// stays as it is.
-    fn storage(&self, found: DType, kept: Kept, columns: usize) -> DType {
-        let Some(wanted) = self.width.filter(|_| !found.is_grouped()) else { return found };
-        match wanted {
-            _ if !wanted.is_grouped() => wanted,
-            _ if !columns.is_multiple_of(GROUP) => DType::F16,
-            _ if kept == Kept::Table => DType::Q8,
-            _ => wanted,
+    fn storage(&self, found: DType, kept: Kept, columns: usize) -> (DType, Why) {
+        match self.width {
+            None => (found, Why::Stored),
+            Some(wanted) if found == wanted => (wanted, Why::Asked),
+            Some(_) if found.is_grouped() => (found, Why::Already),
+            Some(wanted) if !wanted.is_grouped() => (wanted, Why::Asked),
+            Some(_) if !columns.is_multiple_of(GROUP) => (DType::F16, Why::NoGroups),
+            Some(DType::Q8) => (DType::Q8, Why::Asked),
+            Some(_) if kept == Kept::Table => (DType::Q8, Why::Table),
+            Some(wanted) => (wanted, Why::Asked),
         }
     }
 
@@ -100,7 +106,8 @@ impl Builder<'_> {
         self.expect(name, Shape::from([len]))?;
         let key = if part == (0..len) { name.to_owned() } else { format!("{name}[{}..{}]", part.start, part.end) };
         let fact = Fact::new(DType::F32, [part.len()]);
-        Ok(self.add_weight(key, Source::Tensor { name: name.to_owned(), rows: part, transposed: false }, fact, at))
+        let source = Source::Tensor { name: name.to_owned(), rows: part, transposed: false };
+        Ok(self.add_weight(Weight { name: key, source, fact, why: Why::Asked }, at))
     }
 
     /// Whether the checkpoint has a tensor `name`.
@@ -113,13 +120,15 @@ impl Builder<'_> {
     pub fn angles(&mut self, angles: &rope::Angles, context: usize) -> Value {
         let fact = Fact::new(DType::F32, [context, 2 * angles.frequencies.len()]);
         let source = Source::Angles { angles: angles.clone(), context };
-        self.add_weight("rope.angles".to_owned(), source, fact, Location::caller())
+        let weight = Weight { name: "rope.angles".to_owned(), source, fact, why: Why::Asked };
+        self.add_weight(weight, Location::caller())
     }
 
-    fn add_weight(&mut self, name: String, source: Source, fact: Fact, at: &'static Location<'static>) -> Value {
-        let known = self.graph.weights.iter().position(|weight| weight.name == name);
+    fn add_weight(&mut self, weight: Weight, at: &'static Location<'static>) -> Value {
+        let known = self.graph.weights.iter().position(|known| known.name == weight.name);
+        let fact = weight.fact.clone();
         let index = known.unwrap_or_else(|| {
-            self.graph.weights.push(Weight { name, source, fact: fact.clone() });
+            self.graph.weights.push(weight);
             self.graph.weights.len() - 1
         });
         match self.graph.nodes.iter().position(|node| node.op == Op::Weight(index)) {

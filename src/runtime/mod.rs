@@ -7,6 +7,7 @@
 
 mod check;
 mod executor;
+mod need;
 mod reference;
 mod resident;
 mod scratch;
@@ -17,7 +18,9 @@ mod tests;
 mod weights;
 
 pub use executor::{Clock, Executor, PlanId, Ticket};
+pub use need::Need;
 pub use reference::Reference;
 pub use scratch::Scratch;
+pub(crate) use source::{BLOCK, Reader};
 pub use step::StepInputs;
 pub use weights::Progress;

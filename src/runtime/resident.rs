@@ -4,7 +4,7 @@ use super::weights::Weights;
 use super::{Clock, Scratch, StepInputs};
 use crate::gpu::{BindGroup, Buffer, BufferSlice, Commands, Gpu, Pipeline, Readback, Submission, Timer, Usage};
 use crate::graph::{self, Place, Plan, StepInput, StepLayout};
-use crate::tensor::Fact;
+use crate::tensor::{Caps, Fact};
 use crate::{Error, Result};
 
 /// Keys and values of one layer.
@@ -57,7 +57,7 @@ impl Resident {
         let layout = StepLayout::new(plan.step, u64::from(alignment));
         let step = gpu.buffer("step", layout.bytes(), Usage::Step)?;
         let slots = scratch.slots(gpu, &plan.slots)?;
-        let bytes = read_facts(&plan).map(|(_, fact)| fact.resident_bytes()).sum::<u64>().max(4);
+        let bytes = read_bytes(&plan);
         let readbacks = [Readback::new(gpu, bytes)?, Readback::new(gpu, bytes)?];
         let mut resident = Self { plan, slots, step, layout, dispatches: Vec::new(), outputs: Vec::new(), readbacks };
         resident.outputs = resident.outputs()?;
@@ -173,9 +173,8 @@ impl Resident {
     }
 
     fn bind(&self, gpu: &Gpu, weights: &Weights, layers: &[Layer]) -> Result<Vec<(Pipeline, BindGroup, [u32; 3])>> {
-        let stride = (gpu.caps().binding_alignment as usize).next_multiple_of(16);
-        let places = self.plan.dispatches.iter().map(|dispatch| dispatch.launch.params.len().next_multiple_of(stride));
-        let params = gpu.buffer("params", places.sum::<usize>().max(stride) as u64, Usage::Params)?;
+        let stride = stride(gpu.caps());
+        let params = gpu.buffer("params", params_bytes(&self.plan, gpu.caps()), Usage::Params)?;
         let mut bound = Vec::with_capacity(self.plan.dispatches.len());
         let mut offset = 0;
         for dispatch in &self.plan.dispatches {
@@ -202,6 +201,28 @@ impl Resident {
             graph::Buffer::Values(layer) => layers[layer].values.whole(),
         })
     }
+}
+
+/// Bytes of the buffers that a resident plan has for itself.
+pub(super) fn own_bytes(plan: &Plan, caps: &Caps) -> [u64; 2 + UNDER_WAY] {
+    let step = StepLayout::new(plan.step, u64::from(caps.binding_alignment)).bytes();
+    let read = read_bytes(plan);
+    [step, params_bytes(plan, caps), read, read]
+}
+
+/// Each kernel's parameters begin at a multiple of this.
+fn stride(caps: &Caps) -> usize {
+    (caps.binding_alignment as usize).next_multiple_of(16)
+}
+
+fn params_bytes(plan: &Plan, caps: &Caps) -> u64 {
+    let stride = stride(caps);
+    let places = plan.dispatches.iter().map(|dispatch| dispatch.launch.params.len().next_multiple_of(stride));
+    places.sum::<usize>().max(stride) as u64
+}
+
+fn read_bytes(plan: &Plan) -> u64 {
+    read_facts(plan).map(|(_, fact)| fact.resident_bytes()).sum::<u64>().max(4)
 }
 
 /// The nodes whose values the host reads.

@@ -7,21 +7,21 @@ use crate::{Error, Result};
 use std::ops::Range;
 
 /// Bytes of a checkpoint that are held on the host at once while reading a weight.
-pub(super) const BLOCK: usize = 8 << 20;
+pub(crate) const BLOCK: usize = 8 << 20;
 
 /// Reads weights of one model; keeps its buffer from block to block.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     tensors: &'a dyn Tensors,
     raw: Vec<u8>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(tensors: &'a dyn Tensors) -> Self {
+    pub(crate) fn new(tensors: &'a dyn Tensors) -> Self {
         Self { tensors, raw: Vec::new() }
     }
 
     /// Rows of `weight` in its own storage, without gaps, into `out`.
-    pub(super) fn rows(&mut self, weight: &Weight, rows: Range<usize>, out: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn rows(&mut self, weight: &Weight, rows: Range<usize>, out: &mut Vec<u8>) -> Result<()> {
         match &weight.source {
             Source::Angles { angles, .. } => {
                 out.clear();
@@ -45,7 +45,7 @@ impl<'a> Reader<'a> {
     }
 
     /// As `rows`, as numbers.
-    pub(super) fn values(&mut self, weight: &Weight, rows: Range<usize>) -> Result<Vec<f64>> {
+    pub(crate) fn values(&mut self, weight: &Weight, rows: Range<usize>) -> Result<Vec<f64>> {
         let mut bytes = Vec::new();
         self.rows(weight, rows, &mut bytes)?;
         let values = decode(weight.fact.dtype, &bytes, weight.fact.shape.columns());

@@ -65,7 +65,7 @@ pub struct Setup<'a> {
 
 /// The model on the GPU.
 pub fn load(arguments: &Arguments, subject: &Subject, gpu: &Gpu, options: EngineOptions) -> anyhow::Result<Engine> {
-    let bar = open::progress_bar(arguments.quiet);
+    let bar = open::progress_bar("uploading", arguments.quiet);
     let progress = &mut |done, total| {
         bar.set_length(total);
         bar.set_position(done);
