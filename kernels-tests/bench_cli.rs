@@ -48,6 +48,10 @@ fn a_shape_is_measured_in_several_formats_and_step_sizes() {
     let setups: Vec<_> = found.iter().map(|record| (record["weights"].clone(), record["n_ubatch"].clone())).collect();
     let expected = [("f32", 8), ("f32", 32), ("f16", 8), ("f16", 32)];
     assert_eq!(setups, expected.map(|(weights, ubatch)| (Value::from(weights), Value::from(ubatch))));
+    let found = records("--shape tiny --weights q8 -ctk f32,q8 -ctv f32,q8 -p 0 -n 2 -r 1 -o json --no-roofline -q");
+    let format = |record: &Value| ["weights", "type_k", "kv"].map(|name| record[name].as_str().map(str::to_owned));
+    let formats: Vec<_> = found.iter().map(format).collect();
+    assert_eq!(formats, [["q8", "f32", "f32"], ["q8", "q8", "q8"]].map(|all| all.map(|name| Some(name.to_owned()))));
     let table = bench("--shape tiny -p 4 -n 2 -r 1 -ub 16 --no-roofline -q");
     assert_eq!(table.lines().filter(|line| line.starts_with("| tiny bf16 ")).count(), 2, "{table}");
     assert!(table.contains(" n_ubatch |") && table.contains("\nbuild: "), "{table}");

@@ -9,10 +9,12 @@ mod roofline;
 mod run;
 mod subject;
 
-use super::args::weights;
+use super::args::{kv, weights};
 use clap::{Args, Subcommand, ValueEnum};
 use list::Numbers;
 use quernel::bench::Format;
+use quernel::engine::EngineOptions;
+use quernel::kernels::KvFormat;
 use quernel::tensor::DType;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -81,9 +83,19 @@ pub struct Arguments {
     /// Do not run each test once before
     #[arg(long)]
     no_warmup: bool,
-    /// Store matrices on the GPU as f32, f16 or bf16; several with commas between them [default: as in the checkpoint]
+    /// Store matrices on the GPU in these formats, with commas between them [default: as in the checkpoint]
     #[arg(long, value_delimiter = ',', alias = "dtype", value_parser = weights())]
     weights: Vec<DType>,
+    /// Keep keys and values in these formats, also -ctk and -ctv, which are one here
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', default_value = EngineOptions::default().kv.name(),
+          value_parser = kv())]
+    kv: Vec<KvFormat>,
+    /// Multiply prompts by the GPU's cooperative matrices, where it has them (experimental)
+    #[arg(long)]
+    matrices: bool,
+    /// Keep the GPU interface's checks of every index in the shaders (slower)
+    #[arg(long)]
+    checked_shaders: bool,
     /// The GPU: an index of `quernel devices`, a part of the name, or a PCI id
     #[arg(long, value_name = "ADAPTER")]
     adapter: Option<String>,
@@ -139,6 +151,7 @@ pub fn spelled_out(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
                 Some("-pg") => "--pg",
                 Some("-ub") => "--ubatch-size",
                 Some("-oe") => "--output-err",
+                Some("-ctk" | "-ctv") => "--kv",
                 _ => continue,
             };
             *argument = OsString::from(long);
@@ -155,8 +168,8 @@ mod tests {
     fn flags_of_two_letters_are_benchs_alone() {
         let spelled = |line: &str| spelled_out(line.split(' ').map(OsString::from)).join(" ".as_ref());
         assert_eq!(
-            spelled("quernel bench -pg 1,2 -ub 64 -oe md -p 3"),
-            "quernel bench --pg 1,2 --ubatch-size 64 --output-err md -p 3"
+            spelled("quernel bench -pg 1,2 -ub 64 -oe md -ctk f16 -p 3"),
+            "quernel bench --pg 1,2 --ubatch-size 64 --output-err md --kv f16 -p 3"
         );
         assert_eq!(spelled("quernel generate -ub 64"), "quernel generate -ub 64");
     }

@@ -2,6 +2,7 @@
 
 use super::Arguments;
 use quernel::bench::{Record, Report};
+use quernel::engine::EngineOptions;
 use std::io::Write;
 
 /// The commit, where whoever built the program told it.
@@ -26,6 +27,9 @@ impl Output {
         }
         if arguments.ubatch_size.0 != [512] {
             shown.push("n_ubatch");
+        }
+        if arguments.kv.iter().any(|kv| *kv != EngineOptions::default().kv) {
+            shown.extend(["type_k", "type_v"]);
         }
         let err = arguments.output_err.map(|format| Report::new(format, shown.clone(), limits));
         Self { out: Report::new(arguments.output, shown, limits), err, written: false }

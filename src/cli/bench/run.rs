@@ -30,25 +30,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let roofline = block_on(Roofline::measure(&gpu))?;
         return Output::print(&roofline::text(&roofline, gpu.info(), arguments.output)?);
     }
-    let dtypes: Vec<_> = match &arguments.weights[..] {
-        [] => vec![None],
-        dtypes => dtypes.iter().copied().map(Some).collect(),
-    };
+    gpu.check_shaders(arguments.checked_shaders);
     let limits = limits(arguments, &gpu)?;
     let mut output = Output::new(arguments, limits.is_some());
-    for subject in &subjects {
-        for &dtype in &dtypes {
-            for &batch in &arguments.batch_size.0 {
-                for &ubatch in &arguments.ubatch_size.0 {
-                    let setup = Setup { subject, dtype, batch, ubatch };
-                    let mut bench = Bench::new(arguments, setup, &gpu, context, limits.clone())?;
-                    match (arguments.profile, arguments.preset) {
-                        (true, _) => bench.profiles()?,
-                        (false, Some(_)) => bench.scores()?,
-                        (false, None) => bench.rates(&mut output)?,
-                    }
-                }
-            }
+    for setup in Setup::wanted(arguments, &subjects) {
+        let mut bench = Bench::new(arguments, setup, &gpu, context, limits.clone())?;
+        match (arguments.profile, arguments.preset) {
+            (true, _) => bench.profiles()?,
+            (false, Some(_)) => bench.scores()?,
+            (false, None) => bench.rates(&mut output)?,
         }
     }
     output.end()
@@ -99,7 +89,14 @@ impl<'a> Bench<'a> {
         limits: Option<Roofline>,
     ) -> anyhow::Result<Self> {
         let batch = setup.batch.min(setup.ubatch);
-        let options = EngineOptions { context: Some(context), batch, dtype: setup.dtype, ..EngineOptions::default() };
+        let options = EngineOptions {
+            context: Some(context),
+            batch,
+            dtype: setup.dtype,
+            kv: setup.kv,
+            matrices: arguments.matrices,
+            ..EngineOptions::default()
+        };
         let engine = load(arguments, setup.subject, gpu, options)?;
         let setting = setting(&engine, setup, limits)?;
         Ok(Self { arguments, engine, setting, tests: wanted(arguments), batch })

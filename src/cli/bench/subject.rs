@@ -10,7 +10,7 @@ use quernel::checkpoint::Checkpoint;
 use quernel::engine::{Engine, EngineOptions};
 use quernel::gpu::Gpu;
 use quernel::graph::{Plan, Source, StepShape};
-use quernel::kernels::PAGE_TOKENS;
+use quernel::kernels::{KvFormat, PAGE_TOKENS};
 use quernel::model::{Model, Outputs};
 use quernel::tensor::DType;
 use std::collections::BTreeMap;
@@ -59,8 +59,43 @@ impl Subject {
 pub struct Setup<'a> {
     pub subject: &'a Subject,
     pub dtype: Option<DType>,
+    pub kv: KvFormat,
     pub batch: usize,
     pub ubatch: usize,
+}
+
+impl<'a> Setup<'a> {
+    /// Every one that the flags ask for, the model slowest to change.
+    pub fn wanted(arguments: &Arguments, subjects: &'a [Subject]) -> Vec<Self> {
+        let dtypes: Vec<_> = match &arguments.weights[..] {
+            [] => vec![None],
+            dtypes => dtypes.iter().copied().map(Some).collect(),
+        };
+        // llama-bench names the format of keys and that of values, which are one here.
+        let mut kvs: Vec<KvFormat> = Vec::new();
+        for kv in &arguments.kv {
+            if !kvs.contains(kv) {
+                kvs.push(*kv);
+            }
+        }
+        let mut all = Vec::new();
+        for subject in subjects {
+            for &dtype in &dtypes {
+                for &kv in &kvs {
+                    for &batch in &arguments.batch_size.0 {
+                        all.extend(arguments.ubatch_size.0.iter().map(|&ubatch| Self {
+                            subject,
+                            dtype,
+                            kv,
+                            batch,
+                            ubatch,
+                        }));
+                    }
+                }
+            }
+        }
+        all
+    }
 }
 
 /// The model on the GPU.
@@ -86,7 +121,7 @@ pub fn load(arguments: &Arguments, subject: &Subject, gpu: &Gpu, options: Engine
 pub fn setting(engine: &Engine, setup: Setup<'_>, roofline: Option<Roofline>) -> anyhow::Result<Setting> {
     let step = StepShape { tokens: 1, outputs: 1, sequences: 1, table_pitch: engine.context().div_ceil(PAGE_TOKENS) };
     let plan = engine.plan(step, Outputs::Argmax)?;
-    let (model_bytes, weights) = stored(&plan);
+    let (model_bytes, weights) = stored(&plan, setup.dtype);
     let (model_file, model_name) = match setup.subject {
         Subject::Folder(dir) => {
             let name = dir.canonicalize()?.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -101,7 +136,7 @@ pub fn setting(engine: &Engine, setup: Setup<'_>, roofline: Option<Roofline>) ->
         model_file,
         model_name,
         weights,
-        kv: "f32".to_owned(),
+        kv: plan.graph.kv.name().to_owned(),
         model_bytes,
         parameters: engine.model().parameters(),
         batch: setup.batch,
@@ -110,14 +145,16 @@ pub fn setting(engine: &Engine, setup: Setup<'_>, roofline: Option<Roofline>) ->
     })
 }
 
-/// Bytes of the model's tensors on the device, and the storage that most of them have.
-fn stored(plan: &Plan) -> (u64, String) {
+/// Bytes of the model's tensors on the device, and their storage: what was asked for, where any has it, and else what
+/// most of them have.
+fn stored(plan: &Plan, wanted: Option<DType>) -> (u64, String) {
     let mut formats = BTreeMap::new();
     for used in plan.weights.iter().filter(|used| matches!(used.weight.source, Source::Tensor { .. })) {
-        *formats.entry(used.weight.fact.dtype.name()).or_insert(0) += used.weight.fact.resident_bytes();
+        *formats.entry(used.weight.fact.dtype).or_insert(0) += used.weight.fact.resident_bytes();
     }
-    let most = formats.iter().max_by_key(|(_, bytes)| **bytes);
-    (formats.values().sum(), most.map_or_else(String::new, |(name, _)| (*name).to_owned()))
+    let most = formats.iter().max_by_key(|(_, bytes)| **bytes).map(|(dtype, _)| *dtype);
+    let storage = wanted.filter(|wanted| formats.contains_key(wanted)).or(most);
+    (formats.values().sum(), storage.map_or_else(String::new, |dtype| dtype.name().to_owned()))
 }
 
 /// The processor's name, where the system tells it in a file.
