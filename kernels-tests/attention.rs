@@ -192,6 +192,7 @@ impl Spec {
         let mut q = Matrix::random(rng, tokens.len() + self.filling, self.heads * self.head_dim);
         q.values.iter_mut().for_each(|value| *value *= self.steepness);
         q.values[tokens.len() * self.heads * self.head_dim..].fill(f32::from_bits(POISON));
+        let q = Matrix::new(q.columns, q.values);
         tokens.extend((0..self.filling).map(|_| (0, NOTHING)));
         let (positions, sequences) = tokens.into_iter().unzip();
         Scene { positions, sequences, pages, table_pitch, q, cache }
