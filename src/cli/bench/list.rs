@@ -41,6 +41,9 @@ fn range(text: &str, all: &mut Vec<usize>) -> Result<(), String> {
             return Err(format!("{text:?} is more than {MOST} numbers"));
         }
         all.push(value);
+        if value == last {
+            break;
+        }
         let next = if times { value.checked_mul(step) } else { value.checked_add(step) };
         match next {
             Some(next) if next > value => value = next,
@@ -77,7 +80,8 @@ mod tests {
         assert_eq!(numbers("10-30+10"), [10, 20, 30]);
         assert_eq!(numbers("10-35+10,7"), [10, 20, 30, 7]);
         assert_eq!(numbers("128-1024*2"), [128, 256, 512, 1024]);
-        assert_eq!(numbers("5-5*1"), [5].map(|five| five).to_vec().as_slice());
+        assert_eq!(numbers("5-5*1"), [5]);
+        assert_eq!(numbers("5-5+0"), [5]);
         assert_eq!(pair("512,128"), Ok((512, 128)));
     }
 
