@@ -22,6 +22,7 @@ mod signal;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod upload;
 
 #[cfg(not(target_family = "wasm"))]
 pub use adapter::adapters;
@@ -33,5 +34,6 @@ pub use device::{Counts, Gpu};
 pub use pipeline::{BindGroup, Pipeline};
 pub use readback::Readback;
 pub use timer::Timer;
+pub use upload::Upload;
 /// The graphics interface, for programs that hand in a device of their own.
 pub use wgpu;

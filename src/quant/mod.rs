@@ -20,6 +20,9 @@ use half::{bf16, f16};
 #[cfg(not(target_family = "wasm"))]
 const ALONE: usize = 1 << 16;
 
+/// Values that are decoded at once on the way from one storage to another: few enough for a processor's cache.
+const FEW: usize = 1 << 14;
+
 /// One group's elements.
 type Values = [f32; GROUP];
 
@@ -58,8 +61,23 @@ fn format(dtype: DType) -> Option<Format> {
 /// assert!(stored.len() == 80 && error < 0.02);
 /// ```
 pub fn encode(dtype: DType, values: &[f32], columns: usize) -> Vec<u8> {
+    match dtype.is_grouped() {
+        true => by_rows(values, columns, dtype.row_bytes(columns), columns, |values, out| {
+            out.copy_from_slice(&encode_alone(dtype, values, columns));
+        }),
+        false => encode_alone(dtype, values, columns),
+    }
+}
+
+/// As [`encode`], on this thread.
+fn encode_alone(dtype: DType, values: &[f32], columns: usize) -> Vec<u8> {
     match (dtype, format(dtype)) {
-        (_, Some(format)) => encode_rows(dtype, &format, values, columns),
+        (_, Some(format)) => {
+            let (row, mut out) = (columns.max(1), vec![0; values.len() / columns.max(1) * dtype.row_bytes(columns)]);
+            let rows = values.chunks_exact(row).zip(out.chunks_exact_mut(dtype.row_bytes(columns).max(1)));
+            rows.for_each(|(values, out)| encode_row(&format, values, out));
+            out
+        }
         (DType::F16, _) => values.iter().flat_map(|&value| to_f16(value).to_le_bytes()).collect(),
         (DType::BF16, _) => values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect(),
         (DType::U32, _) => values.iter().flat_map(|&value| (value as u32).to_le_bytes()).collect(),
@@ -88,29 +106,56 @@ fn to_f16(value: f32) -> f16 {
     f16::from_f32(if value.is_finite() { value.clamp(-most, most) } else { value })
 }
 
-/// Rows are independent, so several threads share them where there are many.
-fn encode_rows(dtype: DType, format: &Format, values: &[f32], columns: usize) -> Vec<u8> {
-    let row_bytes = dtype.row_bytes(columns);
-    let mut out = vec![0; values.len() / columns.max(1) * row_bytes];
-    let encode = |values: &[f32], out: &mut [u8]| {
-        for (row, out) in values.chunks_exact(columns).zip(out.chunks_exact_mut(row_bytes)) {
-            encode_row(format, row, out);
+/// The bytes that [`encode`] gives for what [`decode`] gives: rows of another storage, `columns` values each.
+///
+/// Never more than a few rows are numbers at once, however many there are.
+///
+/// ```
+/// use quernel::quant::{decode, encode, recode};
+/// use quernel::tensor::DType;
+/// let halves = encode(DType::F16, &[0.3; 128], 64);
+/// let narrow = recode(DType::F16, DType::Q4, &halves, 64);
+/// assert_eq!(narrow, encode(DType::Q4, &decode(DType::F16, &halves, 64), 64));
+/// ```
+pub fn recode(from: DType, to: DType, bytes: &[u8], columns: usize) -> Vec<u8> {
+    let rows = (FEW / columns.max(1)).max(1);
+    let recode = |bytes: &[u8], out: &mut [u8]| {
+        let (row, out_row) = (from.row_bytes(columns), to.row_bytes(columns));
+        for (bytes, out) in bytes.chunks(rows * row).zip(out.chunks_mut(rows * out_row)) {
+            out.copy_from_slice(&encode_alone(to, &decode(from, bytes, columns), columns));
         }
     };
+    by_rows(bytes, from.row_bytes(columns), to.row_bytes(columns), columns, recode)
+}
+
+/// What `work` makes of whole rows of `row` elements, to rows of `out_row` bytes.
+///
+/// Rows are independent, so several threads share them where there are many values.
+fn by_rows<T: Sync>(
+    input: &[T],
+    row: usize,
+    out_row: usize,
+    columns: usize,
+    work: impl Fn(&[T], &mut [u8]) + Sync,
+) -> Vec<u8> {
+    if row == 0 || out_row == 0 {
+        return Vec::new();
+    }
+    let rows = input.len() / row;
+    let (input, mut out) = (&input[..rows * row], vec![0; rows * out_row]);
     #[cfg(not(target_family = "wasm"))]
-    if values.len() > ALONE {
+    if rows.saturating_mul(columns) > ALONE {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let rows = (values.len() / columns).div_ceil(threads);
+        let each = rows.div_ceil(threads);
         std::thread::scope(|scope| {
-            for (values, out) in values.chunks(rows * columns).zip(out.chunks_mut(rows * row_bytes)) {
-                scope.spawn(|| encode(values, out));
+            let work = &work;
+            for (input, out) in input.chunks(each * row).zip(out.chunks_mut(each * out_row)) {
+                scope.spawn(move || work(input, out));
             }
         });
         return out;
     }
-    if columns > 0 {
-        encode(values, &mut out);
-    }
+    work(input, &mut out);
     out
 }
 

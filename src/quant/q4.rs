@@ -11,7 +11,7 @@ pub(super) const FORMAT: Format = Format { quants: 16, sides: 1, encode, decode 
 fn encode(values: &Values, quants: &mut [u8]) -> [f16; 2] {
     let scale = to_f16(scale::symmetric(values, 8.0, 7.0));
     let inverse = if scale.to_f32() == 0.0 { 0.0 } else { scale.to_f32().recip() };
-    pack(values.map(|value| ((value * inverse).round_ties_even().clamp(-8.0, 7.0) + 8.0) as u8), quants);
+    pack(values.map(|value| (scale::round((value * inverse).clamp(-8.0, 7.0)) + 8.0) as u8), quants);
     [scale, f16::ZERO]
 }
 

@@ -11,7 +11,7 @@ fn encode(values: &Values, quants: &mut [u8]) -> [f16; 2] {
     let (scale, minimum) = (to_f16(scale), to_f16(minimum));
     let inverse = if scale.to_f32() > 0.0 { scale.to_f32().recip() } else { 0.0 };
     let low = minimum.to_f32();
-    pack(values.map(|value| ((value - low) * inverse).round_ties_even().clamp(0.0, 15.0) as u8), quants);
+    pack(values.map(|value| scale::round(((value - low) * inverse).clamp(0.0, 15.0)) as u8), quants);
     [scale, minimum]
 }
 

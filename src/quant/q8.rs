@@ -1,6 +1,6 @@
 //! `q8`: x = scale · q with q from -127 to 127, one byte each.
 
-use super::{Format, Values, to_f16};
+use super::{Format, Values, scale, to_f16};
 use half::f16;
 
 pub(super) const FORMAT: Format = Format { quants: 32, sides: 1, encode, decode };
@@ -11,7 +11,7 @@ fn encode(values: &Values, quants: &mut [u8]) -> [f16; 2] {
     let scale = to_f16(largest / 127.0);
     let inverse = if scale.to_f32() > 0.0 { scale.to_f32().recip() } else { 0.0 };
     for (quant, value) in quants.iter_mut().zip(values) {
-        *quant = (value * inverse).round_ties_even().clamp(-127.0, 127.0) as i8 as u8;
+        *quant = scale::round((value * inverse).clamp(-127.0, 127.0)) as i8 as u8;
     }
     [scale, f16::ZERO]
 }

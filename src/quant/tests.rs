@@ -89,3 +89,19 @@ fn numbers_that_cannot_be_kept_do_no_harm() {
     }
     assert_eq!(decode(DType::F16, &encode(DType::F16, &[1e9, f32::NAN], 2), 2)[0], 65_504.0);
 }
+
+#[test]
+fn recoding_is_decoding_and_encoding_however_many_rows_there_are() {
+    for (rows, columns) in [(1, 32), (3, 64), (2000, 96), (1, 200_000), (5000, 32)] {
+        let values = weights(rows * columns);
+        for from in [DType::F32, DType::F16, DType::BF16, DType::Q8] {
+            let stored = encode(from, &values, columns);
+            for to in [DType::F32, DType::F16, DType::Q8, DType::Q4, DType::Q4A] {
+                let expected = encode(to, &decode(from, &stored, columns), columns);
+                assert!(recode(from, to, &stored, columns) == expected, "{from} to {to}, {rows} by {columns}");
+            }
+        }
+    }
+    assert!(recode(DType::F16, DType::F32, &[], 0).is_empty());
+    assert_eq!(recode(DType::F16, DType::F32, &[0, 60, 0, 64], 2), [0, 0, 128, 63, 0, 0, 0, 64]);
+}

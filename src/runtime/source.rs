@@ -1,7 +1,7 @@
 //! A weight's numbers as the GPU stores them, read a block of rows at a time.
 
 use crate::graph::{Source, Tensors, Weight};
-use crate::quant::{decode, encode};
+use crate::quant::{decode, recode};
 use crate::tensor::DType;
 use crate::{Error, Result};
 use std::ops::Range;
@@ -41,6 +41,14 @@ impl<'a> Reader<'a> {
             Source::Tensor { name, rows: all, transposed: true } => {
                 self.transposed(name, all.start + rows.start..all.start + rows.end, weight, out)
             }
+        }
+    }
+
+    /// Whether rows of `weight` are as its tensor has them.
+    pub(crate) fn copies(&self, weight: &Weight) -> Result<bool> {
+        match &weight.source {
+            Source::Tensor { name, transposed: false, .. } => Ok(self.tensors.fact(name)?.dtype == weight.fact.dtype),
+            _ => Ok(false),
         }
     }
 
@@ -85,6 +93,6 @@ impl<'a> Reader<'a> {
 fn convert(from: DType, weight: &Weight, bytes: &mut Vec<u8>) {
     let (to, columns) = (weight.fact.dtype, weight.fact.shape.columns());
     if from != to {
-        *bytes = encode(to, &decode(from, bytes, columns), columns);
+        *bytes = recode(from, to, bytes, columns);
     }
 }

@@ -1,7 +1,7 @@
 //! Weights on the GPU: uploaded once, by name, whatever plans use them.
 
 use super::source::{BLOCK, Reader};
-use crate::gpu::{Buffer, Gpu, Usage};
+use crate::gpu::{Buffer, Gpu, Upload, Usage};
 use crate::graph::{Plan, Shard, Source, Tensors, Weight, WeightBuffer, WeightUse};
 use crate::kernels::{Launch, random};
 use crate::tensor::Fact;
@@ -9,8 +9,9 @@ use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Bytes that may be on their way to the GPU before the host waits for them: what bounds its memory while loading.
-const IN_FLIGHT: usize = 64 << 20;
+/// Bytes that are read at once where their storage stays: few enough that a processor's cache holds them until they are
+/// copied.
+const PIECE: usize = 256 << 10;
 
 /// Told the bytes that are on the GPU and the bytes that are to be, after every block.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
@@ -24,15 +25,16 @@ impl Weights {
     /// Uploads every weight that `plan` uses.
     pub(super) async fn upload(gpu: &Gpu, plan: &Plan, tensors: &dyn Tensors, progress: Progress<'_>) -> Result<Self> {
         let total = plan.weight_bytes();
-        let mut upload = Upload { gpu, tensors, reader: Reader::new(tensors), pending: 0, done: 0, total };
+        let (reader, bytes) = (Reader::new(tensors), Vec::new());
+        let mut loading = Loading { gpu, tensors, reader, upload: Upload::new(gpu), bytes, done: 0, total };
         let make = |buffer: &WeightBuffer| gpu.buffer(&buffer.name, buffer.bytes, Usage::Weights);
         let buffers = plan.weight_buffers.iter().map(make).collect::<Result<Vec<_>>>()?;
         for used in &plan.weights {
             for shard in &used.shards {
-                upload.shard(used, shard, &buffers[shard.buffer], progress).await?;
+                loading.shard(used, shard, &buffers[shard.buffer], progress).await?;
             }
         }
-        upload.wait().await?;
+        loading.upload.finish().await?;
         let names = plan.weight_buffers.iter().map(|buffer| buffer.name.clone());
         Ok(Self { buffers: names.zip(buffers).collect() })
     }
@@ -44,16 +46,17 @@ impl Weights {
     }
 }
 
-struct Upload<'a> {
+struct Loading<'a> {
     gpu: &'a Gpu,
     tensors: &'a dyn Tensors,
     reader: Reader<'a>,
-    pending: usize,
+    upload: Upload,
+    bytes: Vec<u8>,
     done: u64,
     total: u64,
 }
 
-impl Upload<'_> {
+impl Loading<'_> {
     async fn shard(&mut self, used: &WeightUse, shard: &Shard, buffer: &Buffer, progress: Progress<'_>) -> Result<()> {
         let (fact, rows) = (&used.weight.fact, &shard.rows);
         let row_bytes = fact.row_bytes();
@@ -65,19 +68,15 @@ impl Upload<'_> {
             return Ok(());
         }
         // Rows pass through `f32` where their storage changes.
-        let block = (BLOCK / row_bytes.max(4 * fact.shape.columns()).max(1)).max(1);
-        let mut bytes = Vec::new();
+        let block = if self.reader.copies(&used.weight)? { PIECE } else { BLOCK };
+        let block = (block / row_bytes.max(4 * fact.shape.columns()).max(1)).max(1);
         for first in rows.clone().step_by(block) {
             let last = rows.end.min(first + block);
-            self.reader.rows(&used.weight, first..last, &mut bytes)?;
-            pad_rows(fact, &mut bytes);
+            self.reader.rows(&used.weight, first..last, &mut self.bytes)?;
+            pad_rows(fact, &mut self.bytes);
             let offset = shard.offset + ((first - rows.start) * row_bytes) as u64;
-            self.gpu.write(&buffer.slice(offset, bytes.len() as u64), &bytes)?;
-            self.pending += bytes.len();
-            if self.pending >= IN_FLIGHT {
-                self.wait().await?;
-            }
-            self.done += bytes.len() as u64;
+            self.upload.write(&buffer.slice(offset, self.bytes.len() as u64), &self.bytes).await?;
+            self.done += self.bytes.len() as u64;
             progress(self.done, self.total);
         }
         Ok(())
@@ -92,13 +91,6 @@ impl Upload<'_> {
         let [_, columns] = *weight.fact.shape.axes() else { return None };
         let rows = all.start + rows.start..all.start + rows.end;
         random::launch(self.tensors.random(name)?, rows, columns, weight.fact.dtype)
-    }
-
-    /// Waits until the GPU has what was written, so that the driver's own copies are let go.
-    async fn wait(&mut self) -> Result<()> {
-        self.pending = 0;
-        self.gpu.submit(self.gpu.encoder())?;
-        self.gpu.finished().await
     }
 }
 
