@@ -4,36 +4,45 @@ use crate::case::{Case, Output, Work};
 use crate::data::{Matrix, POISON, Rng};
 use crate::device::Device;
 use crate::kv::Cache;
-use quernel::kernels::attention::{self, Heads, MAX_HEAD_DIM, Step};
-use quernel::kernels::{KvFormat, NOTHING, PAGE_TOKENS, Rung};
+use quernel::kernels::attention::{self, Chunks, Extent, Heads, MAX_HEAD_DIM, Step};
+use quernel::kernels::{KvFormat, NOTHING, PAGE_TOKENS, Policy, Rung, attention_merge};
 
 /// Rounding of the scores, which the exponential makes relative, and of sums over keys.
 const TOLERANCE: f64 = 1e-9;
 /// Of the chances alone: the same without the sums.
 const TOLERANCE_SOFTMAX: f64 = 1e-10;
 
-/// Query heads, key heads: without groups, with groups of every size that models have, an odd one.
-const GROUPS: [(usize, usize); 6] = [(1, 1), (4, 2), (8, 2), (3, 1), (6, 6), (7, 1)];
+/// Query heads, key heads: without groups, with groups of every size that models have, some that no workgroup takes whole.
+const GROUPS: [(usize, usize); 8] = [(1, 1), (4, 2), (8, 2), (3, 1), (6, 6), (7, 1), (16, 1), (10, 2)];
 
-/// What a step holds: for each sequence how many tokens the cache has of it and how many are new.
-const STEPS: [(&str, &[(usize, usize)]); 16] = [
+/// What a step holds: for each sequence how many tokens the cache has of it and how many are new. Around pages, blocks of
+/// 32, 64 and 128 keys, and chunks of 128 and 512.
+const STEPS: [(&str, &[(usize, usize)]); 21] = [
     ("first", &[(0, 1)]),
     ("page-end", &[(31, 1)]),
     ("page-begin", &[(32, 1)]),
     ("block-end", &[(63, 1)]),
     ("block-begin", &[(64, 1)]),
+    ("chunk-end", &[(127, 1)]),
+    ("chunk-begin", &[(128, 1)]),
     ("decode", &[(310, 1)]),
+    ("large-chunk-end", &[(511, 1)]),
+    ("large-chunk-begin", &[(512, 1)]),
     ("decode-long", &[(1029, 1)]),
     ("prompt-of-5", &[(0, 5)]),
     ("prompt-of-9", &[(0, 9)]),
     ("prompt-of-33", &[(0, 33)]),
     ("prompt-of-131", &[(0, 131)]),
-    ("chunk", &[(61, 34)]),
+    ("part-of-a-prompt", &[(61, 34)]),
     ("batch", &[(3, 1), (100, 1), (0, 1), (64, 1), (31, 1)]),
+    ("uneven-batch", &[(700, 1), (127, 1), (0, 1), (129, 1)]),
     ("large-batch", &[(5, 1), (70, 1), (0, 1), (33, 1), (127, 1), (63, 1), (200, 1), (1, 1), (64, 1), (9, 1), (40, 1)]),
     ("mixed", &[(0, 7), (130, 1), (20, 6), (0, 1), (64, 5)]),
     ("two", &[(250, 2), (0, 2)]),
 ];
+
+/// The steps of which a token is computed alone as well.
+const SHARED: [&str; 6] = ["decode", "prompt-of-131", "part-of-a-prompt", "batch", "large-batch", "mixed"];
 
 #[derive(Clone)]
 struct Spec {
@@ -42,7 +51,7 @@ struct Spec {
     head_dim: usize,
     window: Option<usize>,
     format: KvFormat,
-    rung: Rung,
+    policy: Policy,
     /// For each sequence, tokens in the cache and new ones.
     sequences: Vec<(usize, usize)>,
     /// Tokens that fill the bucket up.
@@ -57,63 +66,76 @@ struct Spec {
 
 pub fn cases(rungs: &[Rung]) -> Vec<Case> {
     let mut cases = Vec::new();
-    for &rung in rungs {
+    for (&rung, processor) in rungs.iter().flat_map(|rung| [(rung, false), (rung, true)]) {
+        let policy = Policy { rung, deterministic: false, processor };
         for (index, head_dim) in DIMS.into_iter().enumerate() {
-            for (number, (name, sequences)) in STEPS.into_iter().enumerate() {
-                // All steps in all formats for three widths, every third in one format for the others.
-                let formats = match [24, 64, 128].contains(&head_dim) {
-                    true => &KvFormat::ALL[..],
-                    false if (index + number) % 3 == 0 => &KvFormat::ALL[(index + number / 3) % 3..][..1],
-                    false => &[],
-                };
-                let (heads, kv_heads) = GROUPS[(index + number) % GROUPS.len()];
-                let window = [None, None, Some(1), Some(17), Some(64), Some(100)][(index * 5 + number) % 6];
-                let filling = [0, 3, 1][(index + number / 3) % 3];
-                let scattered = number % 2 == 1;
-                let sequences = sequences.to_vec();
-                let spec = Spec { heads, kv_heads, head_dim, window, rung, sequences, filling, scattered, ..PLAIN };
-                cases.extend(formats.iter().map(|&format| accurate(name, Spec { format, ..spec.clone() })));
+            // All steps for three widths, in all formats on one rung; every third step in one format for the others.
+            let main = [24, 64, 128].contains(&head_dim);
+            let turn = (index + usize::from(processor)) % 3;
+            let formats = match rung {
+                Rung::Portable if main => &KvFormat::ALL[..],
+                Rung::Subgroup if !main => &[],
+                _ => &KvFormat::ALL[turn..][..1],
+            };
+            for &format in formats {
+                grid(&mut cases, index, if main { 1 } else { 3 }, Spec { head_dim, format, policy, ..PLAIN });
             }
-        }
-        for head_dim in [8, 24, 64, 128] {
-            let steps = [STEPS[5], STEPS[10], STEPS[11], STEPS[12], STEPS[13], STEPS[14]];
-            for (number, (name, sequences)) in steps.into_iter().enumerate() {
-                for window in [None, Some(50)] {
-                    let format = KvFormat::ALL[(number + head_dim / 8 + usize::from(window.is_some())) % 3];
-                    let sequences = sequences.to_vec();
-                    let scattered = window.is_some();
-                    let spec = Spec {
-                        heads: 4,
-                        kv_heads: 2,
-                        head_dim,
-                        window,
-                        format,
-                        rung,
-                        sequences,
-                        filling: 2,
-                        scattered,
-                        ..PLAIN
-                    };
-                    cases.push(invariant(name, spec));
-                }
+            if index % 4 == 2 {
+                let policy = Policy { deterministic: true, ..policy };
+                shared(&mut cases, index, Spec { head_dim, format: KvFormat::ALL[turn], policy, ..PLAIN });
             }
         }
         for (old, head_dim) in [(0, 8), (6, 8), (31, 40), (63, 64), (60, 72), (127, 128), (240, 256)] {
-            for (steepness, format) in [(1.0, KvFormat::F32), (1.0, KvFormat::Q8), (30.0, KvFormat::F16)] {
+            for (steepness, format) in [(1.0, KvFormat::F32), (30.0, KvFormat::F32)] {
                 let sequences = vec![(old, 1), (old / 2, head_dim - old)];
-                let spec = Spec { heads: 2, head_dim, format, rung, sequences, one_hot: true, steepness, ..PLAIN };
+                let spec = Spec { heads: 2, head_dim, format, policy, sequences, one_hot: true, steepness, ..PLAIN };
                 cases.push(accurate(&format!("softmax{steepness}"), spec));
             }
         }
+        for position in [0, 127, 128, 511, 512, 700] {
+            let spec = Spec { heads: 3, head_dim: 64, format: KvFormat::F16, policy, ..PLAIN };
+            cases.push(room(Spec { sequences: vec![(position, 1)], ..spec }));
+        }
+        // So many heads that chunks grow to keep their number small, and a window that begins within one.
+        let heads = if processor { 16 } else { 64 };
+        for window in [None, Some(1500)] {
+            let sequences = vec![(2100, 1)];
+            cases.push(accurate("grown", Spec { heads, kv_heads: heads, window, policy, sequences, ..PLAIN }));
+        }
     }
-    // Past the fold of a dispatch: one workgroup a head and four tokens.
-    let sequences = (0..64).map(|i| (i % 5, 33)).collect();
-    let spec = Spec { heads: 64, kv_heads: 4, head_dim: 8, sequences, ..PLAIN };
+    // Past the fold of a dispatch: one workgroup a head and eight tokens.
+    let sequences = (0..8).map(|i| (i % 5, 264)).collect();
+    let spec = Spec { heads: 128, kv_heads: 128, head_dim: 8, sequences, ..PLAIN };
     cases.push(Case::new("attention", true, spec.name("folded"), move |seed| {
         let work = spec.whole(&spec.scene(&mut Rng::new(seed)));
-        work.begin_folds(|token, column| token / 4 * 64 + column / 8)
+        work.begin_folds(|token, column| token / 8 * 128 + column / 8)
     }));
     cases
+}
+
+/// One in `every` of the steps, with windows and fillings taking turns. A width of a head has one number of heads, so that
+/// few pipelines are compiled.
+fn grid(cases: &mut Vec<Case>, index: usize, every: usize, spec: Spec) {
+    let (heads, kv_heads) = GROUPS[index % GROUPS.len()];
+    for (number, (name, sequences)) in STEPS.into_iter().enumerate() {
+        if (index + number).is_multiple_of(every) {
+            let window = [None, None, Some(1), Some(17), Some(64), Some(100), Some(400)][(index * 5 + number) % 7];
+            let filling = [0, 3, 1][(index + number / 3) % 3];
+            let (scattered, sequences) = (number % 2 == 1, sequences.to_vec());
+            cases.push(accurate(name, Spec { heads, kv_heads, window, filling, scattered, sequences, ..spec.clone() }));
+        }
+    }
+}
+
+/// Steps of which tokens are computed alone as well.
+fn shared(cases: &mut Vec<Case>, index: usize, spec: Spec) {
+    let (heads, kv_heads) = GROUPS[index % GROUPS.len()];
+    for (number, name) in SHARED.into_iter().enumerate() {
+        let step = STEPS.into_iter().find(|(step, _)| *step == name);
+        let sequences = step.map(|(_, sequences)| sequences.to_vec()).unwrap_or_default();
+        let (window, scattered) = ((number % 2 == 1).then_some(50), number > 2);
+        cases.push(invariant(name, Spec { heads, kv_heads, window, filling: 2, scattered, sequences, ..spec.clone() }));
+    }
 }
 
 /// One sequence's heads without groups, and nothing else out of the ordinary.
@@ -123,7 +145,7 @@ const PLAIN: Spec = Spec {
     head_dim: 8,
     window: None,
     format: KvFormat::F32,
-    rung: Rung::Portable,
+    policy: Policy { rung: Rung::Portable, deterministic: false, processor: false },
     sequences: Vec::new(),
     filling: 0,
     scattered: false,
@@ -153,8 +175,9 @@ impl Spec {
         let Self { heads, kv_heads, head_dim, format, .. } = self;
         let window = self.window.map_or(String::new(), |window| format!("/window{window}"));
         let order = if self.scattered { "/scattered" } else { "" };
-        let rung = format!("{:?}", self.rung).to_lowercase();
-        format!("{rung}/{format}/{what}/{heads}of{kv_heads}x{head_dim}{window}{order}/filled{}", self.filling)
+        let rung = format!("{:?}", self.policy.rung).to_lowercase();
+        let runner = if self.policy.processor { "processor" } else { "gpu" };
+        format!("{rung}/{runner}/{format}/{what}/{heads}of{kv_heads}x{head_dim}{window}{order}/filled{}", self.filling)
     }
 
     /// Places in the cache that no token may look at hold NaN, and table entries that none may follow lead nowhere.
@@ -189,23 +212,30 @@ impl Spec {
             let order = rng.shuffled(tokens.len());
             tokens = order.into_iter().map(|i| tokens[i as usize]).collect();
         }
-        let mut q = Matrix::random(rng, tokens.len() + self.filling, self.heads * self.head_dim);
-        q.values.iter_mut().for_each(|value| *value *= self.steepness);
-        q.values[tokens.len() * self.heads * self.head_dim..].fill(f32::from_bits(POISON));
-        let q = Matrix::new(q.columns, q.values);
+        let width = self.heads * self.head_dim;
+        let mut q = rng.numbers(tokens.len() * width, self.steepness);
+        q.extend(vec![f32::from_bits(POISON); self.filling * width]);
+        let q = Matrix::new(width, q);
         tokens.extend((0..self.filling).map(|_| (0, NOTHING)));
         let (positions, sequences) = tokens.into_iter().unzip();
         Scene { positions, sequences, pages, table_pitch, q, cache }
     }
 
-    /// The launch for `tokens` of the scene's tokens from `first` on.
+    /// The launches for `tokens` of the scene's tokens from `first` on, without what they must give.
     fn work(&self, scene: &Scene, first: usize, tokens: usize) -> Work {
         let bytes = |words: &[u32]| bytemuck::cast_slice(words).to_vec();
+        let extent = Extent { tokens, sequences: 1, table_pitch: scene.table_pitch };
+        let chunks = Chunks::new(extent, self.heads(), self.policy);
+        let mut launches = vec![(attention::launch(extent, self.heads(), self.format, self.policy), vec![])];
+        let mut outputs = Vec::new();
+        if chunks.split() {
+            launches.push((attention_merge::launch(tokens, self.heads(), chunks, self.policy), vec![]));
+            let left = chunks.bytes(tokens, self.heads()) as usize / 4;
+            outputs.push(Output::near("partials", 4, vec![f64::NAN; left], 0.0));
+            outputs[0].pitch = 4;
+        }
         Work {
-            launches: vec![(
-                attention::launch(tokens, self.heads(), scene.table_pitch, self.format, self.rung),
-                vec![],
-            )],
+            launches,
             inputs: vec![
                 ("q", scene.q.part(first, tokens).bytes()),
                 ("positions", bytes(&scene.positions[first..first + tokens])),
@@ -214,7 +244,7 @@ impl Spec {
                 ("k_cache", bytes(&scene.cache.key_words)),
                 ("v_cache", bytes(&scene.cache.value_words)),
             ],
-            outputs: vec![],
+            outputs,
         }
     }
 
@@ -237,7 +267,7 @@ impl Spec {
 
 /// The result is what the definition says.
 fn accurate(what: &str, spec: Spec) -> Case {
-    Case::new("attention", spec.rung == Rung::Portable, spec.name(what), move |seed| {
+    Case::new("attention", spec.policy.rung == Rung::Portable, spec.name(what), move |seed| {
         spec.whole(&spec.scene(&mut Rng::new(seed)))
     })
 }
@@ -245,7 +275,7 @@ fn accurate(what: &str, spec: Spec) -> Case {
 /// A token alone gets the bits that it gets among others.
 fn invariant(what: &str, spec: Spec) -> Case {
     let name = format!("alone-or-not/{}", spec.name(what));
-    let portable = spec.rung == Rung::Portable;
+    let portable = spec.policy.rung == Rung::Portable;
     let seed = format!("attention/{name}");
     let test = move |device: &Device| {
         let scene = spec.scene(&mut Rng::new(&seed));
@@ -261,6 +291,28 @@ fn invariant(what: &str, spec: Spec) -> Case {
                 .check(device)
                 .map_err(|reason| format!("token {token} alone differs from it in the step: {reason}"))?;
         }
+        Ok(error)
+    };
+    Case { kernel: "attention", name, portable, test: Box::new(test) }
+}
+
+/// A token's bits do not depend on how long the step's page tables are, and so on whether its keys are divided.
+fn room(spec: Spec) -> Case {
+    let name = format!("room/{}", spec.name(&format!("at-{}", spec.sequences[0].0)));
+    let portable = spec.policy.rung == Rung::Portable;
+    let seed = format!("attention/{name}");
+    let test = move |device: &Device| {
+        let mut scene = spec.scene(&mut Rng::new(&seed));
+        let tight = spec.whole(&scene);
+        let error = tight.check(device)?;
+        let bits = device.run(&tight)?.pop().unwrap_or_default();
+        let tables = scene.pages.chunks(scene.table_pitch);
+        scene.pages = tables.flat_map(|table| [table, &[NOTHING; 70]].concat()).collect();
+        scene.table_pitch += 70;
+        let mut roomy = spec.work(&scene, 0, 1);
+        assert_eq!(roomy.launches.len(), 2, "keys are divided where there is room for so many");
+        roomy.outputs.push(Output::bits("y", spec.heads * spec.head_dim, bits));
+        roomy.check(device).map_err(|reason| format!("in longer page tables: {reason}"))?;
         Ok(error)
     };
     Case { kernel: "attention", name, portable, test: Box::new(test) }

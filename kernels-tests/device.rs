@@ -54,6 +54,10 @@ impl Device {
             for (name, bytes) in own {
                 bindings.push((*name, self.bound(name, bytes.clone(), Usage::Weights)?));
             }
+            // Launches that follow one another leave values for each other: each has some of the names.
+            let pipeline = self.gpu.pipeline(&launch.variant)?;
+            let known = &pipeline.reflection().bindings;
+            bindings.retain(|(name, _)| work.launches.len() == 1 || known.iter().any(|one| one.name == *name));
             self.gpu.run(launch, &bindings).await?;
         }
         let mut written = Vec::new();

@@ -9,6 +9,7 @@ mod activation;
 mod add;
 mod argmax;
 mod attention;
+mod attention_merge;
 mod bench;
 mod case;
 mod data;
@@ -50,6 +51,7 @@ fn cases(caps: &Caps) -> Vec<Case> {
         add::cases(),
         argmax::cases(rungs),
         attention::cases(rungs),
+        attention_merge::cases(rungs),
         bench::cases(caps),
         embed::cases(),
         gated::cases(),

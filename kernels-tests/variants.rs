@@ -7,7 +7,7 @@ use quernel::kernels::linear::{Form, Output, Qkv};
 use quernel::kernels::rope::Pairing;
 use quernel::kernels::{KvFormat, Launch, Params, Policy, Rung};
 use quernel::kernels::{
-    add, argmax, attention, embed, gated, kv_write, layer_norm, linear, random, rms_norm, rope, scale,
+    add, argmax, attention, attention_merge, embed, gated, kv_write, layer_norm, linear, random, rms_norm, rope, scale,
 };
 use quernel::tensor::{DType, Matrix};
 
@@ -36,6 +36,7 @@ pub fn kernels() -> Vec<Kernel> {
     kernels.extend(row_kernels());
     kernels.extend(token_kernels());
     kernels.extend(probes());
+    kernels.extend(attention_kernels());
     kernels
 }
 
@@ -158,23 +159,11 @@ fn token_kernels() -> Vec<Kernel> {
     let head_dims = || (8..=attention::MAX_HEAD_DIM).step_by(8);
     let steps = || SIZES.into_iter().flat_map(move |tokens| head_dims().map(move |head_dim| (tokens, head_dim)));
     let tables = || SIZES.into_iter().flat_map(|columns| DTYPES.map(|dtype| (columns, dtype)));
-    let attends = steps().flat_map(|(tokens, head_dim)| {
-        RUNGS.into_iter().flat_map(move |rung| {
-            let heads = attention::Heads { heads: 4, kv_heads: 2, head_dim, scale: 0.1, window: None };
-            KvFormat::ALL.map(|format| attention::launch(tokens, heads, 4, format, rung))
-        })
-    });
     let turns = steps().flat_map(|(tokens, head_dim)| {
         [Pairing::Halves, Pairing::Interleaved]
             .map(|pairing| rope::launch(tokens, rope::Heads { heads: 4, head_dim, rotary_dim: head_dim / 2, pairing }))
     });
     vec![
-        kernel::<attention::Params>(
-            "attention",
-            &["q", "positions", "sequences", "pages", "k_cache", "v_cache"],
-            &["y"],
-            attends,
-        ),
         kernel::<rope::Params>("rope", &["x", "positions", "table"], &["y"], turns),
         kernel::<kv_write::Params>(
             "kv_write",
@@ -222,5 +211,44 @@ fn probes() -> Vec<Kernel> {
             products.filter_map(|(shape, subgroup)| matrix::launch(2, 1, subgroup, shape)),
         ),
         kernel::<empty::Params>("empty", &[], &["y"], [empty::launch(1)].into_iter()),
+    ]
+}
+
+/// Steps, heads and policies: every width of a head, and every number of rows with some of them; what changes no size of
+/// anything takes turns.
+fn attentions() -> Vec<(attention::Extent, attention::Heads, KvFormat, Policy)> {
+    let mut all = Vec::new();
+    for head_dim in (8..=attention::MAX_HEAD_DIM).step_by(8) {
+        let groups: &[usize] = if [8, 72, 128, 136, 256].contains(&head_dim) { &[1, 3, 4, 5, 8, 16] } else { &[2] };
+        let steps = [(1, 4), (1, 200), (9, 4)];
+        for (group, (tokens, table_pitch)) in groups.iter().flat_map(|&group| steps.map(|step| (group, step))) {
+            for (deterministic, processor) in [(false, false), (false, true), (true, false)] {
+                let turn = all.len() + head_dim / 8;
+                let policy = Policy { rung: RUNGS[turn % 2], deterministic, processor };
+                let heads = attention::Heads { heads: 2 * group, kv_heads: 2, head_dim, scale: 0.1, window: None };
+                let extent = attention::Extent { tokens, sequences: 1, table_pitch };
+                all.push((extent, heads, KvFormat::ALL[turn / 2 % 3], policy));
+            }
+        }
+    }
+    all
+}
+
+fn attention_kernels() -> Vec<Kernel> {
+    let reads = &["q", "positions", "sequences", "pages", "k_cache", "v_cache"];
+    let chunks = |&(extent, heads, _, policy): &_| attention::Chunks::new(extent, heads, policy);
+    let (split, whole): (Vec<_>, Vec<_>) = attentions().into_iter().partition(|step| chunks(step).split());
+    let merges = split.iter().map(|step| attention_merge::launch(step.0.tokens, step.1, chunks(step), step.3));
+    let launch = |(extent, heads, format, policy)| attention::launch(extent, heads, format, policy);
+    let merges = kernel::<attention_merge::Params>(
+        "attention_merge",
+        &["partials", "positions", "sequences"],
+        &["y"],
+        merges.collect::<Vec<_>>().into_iter(),
+    );
+    vec![
+        kernel::<attention::Params>("attention", reads, &["y"], whole.into_iter().map(launch)),
+        kernel::<attention::Params>("attention", reads, &["partials"], split.into_iter().map(launch)),
+        merges,
     ]
 }

@@ -7,24 +7,24 @@ const SCALED: bool = true;
 const GROUP: u32 = 8u; // quads that share a scale
 const OWNED: u32 = 16u; // quads whose scales share a word: one thread writes them
 const PAIRS: u32 = (HEAD_QUADS + OWNED - 1u) / OWNED;
-const BLOCK: u32 = PAGE_TOKENS * (HEAD_QUADS + PAIRS);
-const QUADS: u32 = PAGE_TOKENS * HEAD_QUADS;
+const BLOCK_WORDS: u32 = PAGE_TOKENS * (HEAD_QUADS + PAIRS);
+const BLOCK_QUADS: u32 = PAGE_TOKENS * HEAD_QUADS;
 const SCALE_OF_NO_NUMBER: u32 = 0x7e00u; // a NaN
 
 fn key_at(block: u32, place: u32, quad: u32) -> u32 {
-    return block * BLOCK + quad * PAGE_TOKENS + place;
+    return block * BLOCK_WORDS + quad * PAGE_TOKENS + place;
 }
 
 fn value_at(block: u32, place: u32, quad: u32) -> u32 {
-    return block * BLOCK + place * HEAD_QUADS + quad;
+    return block * BLOCK_WORDS + place * HEAD_QUADS + quad;
 }
 
 fn key_scale_at(block: u32, place: u32, quad: u32) -> u32 {
-    return block * BLOCK + QUADS + quad / OWNED * PAGE_TOKENS + place;
+    return block * BLOCK_WORDS + BLOCK_QUADS + quad / OWNED * PAGE_TOKENS + place;
 }
 
 fn value_scale_at(block: u32, place: u32, quad: u32) -> u32 {
-    return block * BLOCK + QUADS + place * PAIRS + quad / OWNED;
+    return block * BLOCK_WORDS + BLOCK_QUADS + place * PAIRS + quad / OWNED;
 }
 
 fn unpack(stored: Stored) -> vec4<f32> {

@@ -16,14 +16,14 @@ fn collect_sum(reduction: u32) -> vec4<f32> {
     return sum;
 }
 
-fn contribute_max(reduction: u32, thread: u32, value: f32) {
-    partial[reduction * WORKGROUP + thread].x = value;
+fn contribute_max(reduction: u32, thread: u32, value: vec4<f32>) {
+    partial[reduction * WORKGROUP + thread] = value;
 }
 
-fn collect_max(reduction: u32) -> f32 {
-    var largest = partial[reduction * WORKGROUP].x;
+fn collect_max(reduction: u32) -> vec4<f32> {
+    var largest = partial[reduction * WORKGROUP];
     for (var i = 1u; i < WORKGROUP; i++) {
-        largest = max(largest, partial[reduction * WORKGROUP + i].x);
+        largest = max(largest, partial[reduction * WORKGROUP + i]);
     }
     return largest;
 }

@@ -21,19 +21,19 @@ fn collect_sum(reduction: u32) -> vec4<f32> {
     return sum;
 }
 
-fn contribute_max(reduction: u32, thread: u32, value: f32) {
+fn contribute_max(reduction: u32, thread: u32, value: vec4<f32>) {
     let largest = subgroupMax(value);
     let lanes = subgroupAdd(1u);
     if (thread % lanes == 0u) {
-        partial[reduction * WORKGROUP + thread / lanes].x = largest;
+        partial[reduction * WORKGROUP + thread / lanes] = largest;
     }
 }
 
-fn collect_max(reduction: u32) -> f32 {
+fn collect_max(reduction: u32) -> vec4<f32> {
     let subgroups = WORKGROUP / subgroupAdd(1u);
-    var largest = partial[reduction * WORKGROUP].x;
+    var largest = partial[reduction * WORKGROUP];
     for (var i = 1u; i < subgroups; i++) {
-        largest = max(largest, partial[reduction * WORKGROUP + i].x);
+        largest = max(largest, partial[reduction * WORKGROUP + i]);
     }
     return largest;
 }

@@ -3,7 +3,7 @@
 use super::plan::{Buffer, Dispatch, Place, Plan};
 use super::{Linear, Node, Op, Shard, StepInput, Value};
 use crate::kernels::linear::Form;
-use crate::kernels::{self, Launch, Policy, embed, linear};
+use crate::kernels::{self, Launch, Policy, attention, embed, linear};
 use crate::tensor::Fact;
 use crate::{Error, Result};
 use std::ops::Range;
@@ -49,13 +49,7 @@ impl Lowering<'_> {
                 Ok(())
             }
             Op::KvWrite { layer } => self.kv_write(index, node, *layer),
-            Op::Attention { layer, heads } => {
-                let pitch = self.plan.step.table_pitch;
-                let launch = kernels::attention::launch(rows, *heads, pitch, self.plan.graph.kv, rung);
-                self.simple(index, node, launch, &["q", "positions", "sequences", "pages"])?;
-                self.also(&[("k_cache", Buffer::Keys(*layer)), ("v_cache", Buffer::Values(*layer))]);
-                Ok(())
-            }
+            Op::Attention { layer, heads } => self.attention(index, node, *layer, *heads),
             Op::Gated(act) => self.simple(index, node, kernels::gated::launch(rows, columns, *act), &["gate", "up"]),
             Op::Activation(act) => self.simple(index, node, kernels::activation::launch(rows, columns, *act), &["x"]),
             Op::Add => self.simple(index, node, kernels::add::launch(rows, columns), &["a", "b"]),
@@ -80,6 +74,25 @@ impl Lowering<'_> {
         if let Some(dispatch) = self.dispatches.last_mut() {
             dispatch.bindings.extend_from_slice(bindings);
         }
+    }
+
+    fn attention(&mut self, index: usize, node: &Node, layer: usize, heads: attention::Heads) -> Result<()> {
+        let extent = self.plan.attention_extent();
+        let launch = attention::launch(extent, heads, self.plan.graph.kv, self.policy);
+        let y = self.whole(node, Value(index))?;
+        self.simple(index, node, launch, &["q", "positions", "sequences", "pages"])?;
+        self.also(&[("k_cache", Buffer::Keys(layer)), ("v_cache", Buffer::Values(layer))]);
+        let Some(partials) = self.plan.scratch[index] else { return Ok(()) };
+        if let Some(dispatch) = self.dispatches.last_mut() {
+            let written = dispatch.bindings.iter_mut().find(|(name, _)| *name == "y");
+            written.into_iter().for_each(|binding| *binding = ("partials", partials));
+        }
+        let chunks = attention::Chunks::new(extent, heads, self.policy);
+        let launch = kernels::attention_merge::launch(extent.tokens, heads, chunks, self.policy);
+        let step = [StepInput::Positions, StepInput::Sequences].map(|input| (input.name(), Buffer::Step(input)));
+        let bindings = step.into_iter().chain([("partials", partials), ("y", y)]).collect();
+        self.dispatches.push(Dispatch { node: index, launch, bindings });
+        Ok(())
     }
 
     fn kv_write(&mut self, index: usize, node: &Node, layer: usize) -> Result<()> {

@@ -5,7 +5,7 @@ use super::lower::lower;
 use super::memory::{Lifetime, assign};
 use super::stack::{WeightBuffer, WeightUse, stack};
 use super::{Cache, Graph, Op, StepInput, StepShape, Value};
-use crate::kernels::{KvFormat, Launch, Policy};
+use crate::kernels::{KvFormat, Launch, Policy, attention};
 use crate::tensor::{Caps, Fact};
 use crate::{Error, Result};
 use std::fmt;
@@ -63,6 +63,8 @@ pub struct Plan {
     pub graph: Graph,
     /// Where the value of each node is.
     pub places: Vec<Place>,
+    /// What a node of several dispatches leaves between them, in a slot that it has to itself meanwhile.
+    pub scratch: Vec<Option<Buffer>>,
     /// Bytes of each slot.
     pub slots: Vec<u64>,
     /// The weights.
@@ -82,9 +84,9 @@ impl Plan {
         // Before anything is fused: every step's plan must find the weights in the same buffers.
         let (weights, weight_buffers) = stack(&graph, caps)?;
         let graph = fuse(graph, &weights, caps, policy);
-        let (places, slots) = place(&graph, caps)?;
+        let Placed { places, scratch, slots } = place(&graph, caps, policy)?;
         let dispatches = Vec::new();
-        let mut plan = Self { step: graph.step, graph, places, slots, weights, weight_buffers, dispatches };
+        let mut plan = Self { step: graph.step, graph, places, scratch, slots, weights, weight_buffers, dispatches };
         plan.dispatches = lower(&plan, policy)?;
         for dispatch in &plan.dispatches {
             let widest = dispatch.launch.grid.iter().copied().max().unwrap_or(0);
@@ -113,6 +115,11 @@ impl Plan {
         }
     }
 
+    /// How large the step is to attention.
+    pub(super) fn attention_extent(&self) -> attention::Extent {
+        extent(self.step)
+    }
+
     /// Bytes of all slots.
     pub fn slot_bytes(&self) -> u64 {
         self.slots.iter().sum()
@@ -136,8 +143,25 @@ impl Cache {
     }
 }
 
-/// Where each node's value goes, and the slots' sizes.
-fn place(graph: &Graph, caps: &Caps) -> Result<(Vec<Place>, Vec<u64>)> {
+/// Where each node's value and scratch go, and the slots' sizes.
+struct Placed {
+    places: Vec<Place>,
+    scratch: Vec<Option<Buffer>>,
+    slots: Vec<u64>,
+}
+
+fn extent(step: StepShape) -> attention::Extent {
+    attention::Extent { tokens: step.tokens, sequences: step.sequences, table_pitch: step.table_pitch }
+}
+
+/// Bytes that a node's dispatches leave for each other.
+fn scratch_bytes(graph: &Graph, op: &Op, policy: Policy) -> Option<u64> {
+    let Op::Attention { heads, .. } = op else { return None };
+    let chunks = attention::Chunks::new(extent(graph.step), *heads, policy);
+    chunks.split().then(|| chunks.bytes(graph.step.tokens, *heads))
+}
+
+fn place(graph: &Graph, caps: &Caps, policy: Policy) -> Result<Placed> {
     let limit = caps.max_binding.min(caps.max_buffer);
     let mut places = vec![Place::Nowhere; graph.nodes.len()];
     let (mut owners, mut lives) = (Vec::new(), Vec::new());
@@ -157,16 +181,24 @@ fn place(graph: &Graph, caps: &Caps) -> Result<(Vec<Place>, Vec<u64>)> {
                         way_out: "; smaller steps (-b) need less".to_owned(),
                     });
                 }
-                owners.push(index);
+                owners.push((index, None));
                 lives.push(Lifetime { first: index, last: last_use(graph, index), bytes });
+                if let Some(bytes) = scratch_bytes(graph, &node.op, policy) {
+                    owners.push((index, Some(bytes)));
+                    lives.push(Lifetime { first: index, last: index, bytes });
+                }
             }
         }
     }
     let memory = assign(&lives);
-    for (owner, slot) in owners.into_iter().zip(memory.slot_of) {
-        places[owner] = Place::Slot(slot);
+    let mut scratch = vec![None; graph.nodes.len()];
+    for ((owner, bytes), slot) in owners.into_iter().zip(memory.slot_of) {
+        match bytes {
+            None => places[owner] = Place::Slot(slot),
+            Some(bytes) => scratch[owner] = Some(Buffer::Slot { slot, bytes }),
+        }
     }
-    Ok((places, memory.slots))
+    Ok(Placed { places, scratch, slots: memory.slots })
 }
 
 /// The last node that takes the value of `node`; the graph's end where the host reads it.

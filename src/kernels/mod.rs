@@ -11,6 +11,7 @@ pub mod activation;
 pub mod add;
 pub mod argmax;
 pub mod attention;
+pub mod attention_merge;
 pub mod embed;
 pub mod gated;
 mod kv;

@@ -2,7 +2,7 @@
 
 use super::{Executor, Reference, StepInputs};
 use crate::gpu::{Choice, Gpu};
-use crate::graph::{Builder, Cache, Graph, Plan, StepInput, StepShape};
+use crate::graph::{self, Builder, Cache, Graph, Plan, StepInput, StepShape};
 use crate::kernels::activation::Act;
 use crate::kernels::{KvFormat, NOTHING, Policy, Rung, attention, rope};
 use crate::tensor::{Caps, DType, Tensor};
@@ -46,7 +46,11 @@ fn tensors() -> BTreeMap<String, Tensor> {
 }
 
 fn graph(tensors: &BTreeMap<String, Tensor>, width: Option<DType>) -> Result<Graph> {
-    let mut g = Builder::new(STEP, tensors, width);
+    graph_of(STEP, tensors, width)
+}
+
+fn graph_of(step: StepShape, tensors: &BTreeMap<String, Tensor>, width: Option<DType>) -> Result<Graph> {
+    let mut g = Builder::new(step, tensors, width);
     let table = g.weight("embedding", [VOCAB, HIDDEN])?;
     let x = g.embed(table)?;
     let (norm, bias) = (g.vector("norm", HIDDEN)?, g.vector("norm_bias", HIDDEN)?);
@@ -82,12 +86,18 @@ fn graph(tensors: &BTreeMap<String, Tensor>, width: Option<DType>) -> Result<Gra
 
 /// Two sequences, the second with a token in its second page, and one token that fills the step up.
 fn inputs(alignment: u32) -> StepInputs {
-    let mut inputs = StepInputs::new(STEP, alignment);
+    inputs_of(STEP, alignment)
+}
+
+fn inputs_of(step: StepShape, alignment: u32) -> StepInputs {
+    let mut inputs = StepInputs::new(step, alignment);
     inputs.list_mut(StepInput::Ids).copy_from_slice(&[3, 36, 0, 0]);
     inputs.list_mut(StepInput::Positions).copy_from_slice(&[0, 1, 0, 0]);
     inputs.list_mut(StepInput::Sequences).copy_from_slice(&[0, 0, 1, NOTHING]);
     inputs.list_mut(StepInput::KvRows).copy_from_slice(&[64, 65, 0, NOTHING]);
-    inputs.list_mut(StepInput::Pages).copy_from_slice(&[2, 0, 0, 1]);
+    for (table, pages) in inputs.list_mut(StepInput::Pages).chunks_mut(step.table_pitch).zip([[2, 0], [0, 1]]) {
+        table[..2].copy_from_slice(&pages);
+    }
     inputs.list_mut(StepInput::OutputRows).copy_from_slice(&[1, 2]);
     inputs
 }
@@ -200,6 +210,35 @@ fn a_wrong_weight_is_found_at_the_node_that_uses_it() -> Result<()> {
             assert!(!found.first.is_empty() && found.nmse > found.allowed);
         }
         other => panic!("{other:?}"),
+    }
+    Ok(())
+}
+
+/// Longer page tables make room for chunks of keys, and so for what they leave, which no value of the step shares.
+#[test]
+fn attention_in_chunks_gives_the_same_bits() -> Result<()> {
+    let gpu = open();
+    let tensors = tensors();
+    let step = StepShape { table_pitch: 40, ..STEP };
+    for processor in [false, true] {
+        let policy = Policy { rung: Rung::Portable, deterministic: false, processor };
+        let whole = run(&gpu, policy, None, KvFormat::F16)?;
+        let plan = Plan::new(graph_of(step, &tensors, None)?.with_kv(KvFormat::F16), gpu.caps(), policy)?;
+        let attends = plan.scratch.iter().position(Option::is_some).unwrap();
+        let kernels = plan.dispatches.iter().filter(|dispatch| dispatch.node == attends);
+        let kernels: Vec<_> = kernels.map(|dispatch| dispatch.launch.variant.kernel).collect();
+        assert_eq!(kernels, ["attention", "attention_merge"]);
+        let Some(graph::Buffer::Slot { slot, .. }) = plan.scratch[attends] else { panic!("{:?}", plan.scratch) };
+        let near = plan.graph.nodes[attends].inputs.iter().map(|value| value.node()).chain([attends]);
+        assert!(near.into_iter().all(|node| plan.places[node] != graph::Place::Slot(slot)), "{plan}");
+        let inputs = inputs_of(step, gpu.caps().binding_alignment);
+        let mut reference = Reference::new(&plan.graph.caches, 3);
+        let mut executor = pollster::block_on(Executor::load(gpu.clone(), &plan, 3, &tensors, &mut |_, _| ()))?;
+        let id = executor.add(plan)?;
+        let ticket = pollster::block_on(executor.run_checked(id, &inputs, &tensors, &mut reference))?;
+        let mut logits = Vec::new();
+        pollster::block_on(executor.read(&ticket, 0, &mut logits))?;
+        assert_eq!(bytemuck::cast_vec::<_, f32>(logits), whole.0);
     }
     Ok(())
 }

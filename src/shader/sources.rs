@@ -15,6 +15,7 @@ const SOURCES: &[(&str, &str)] = shaders![
     "add",
     "argmax",
     "attention",
+    "attention_merge",
     "bench/copy",
     "bench/dot",
     "bench/empty",
@@ -66,9 +67,13 @@ const SOURCES: &[(&str, &str)] = shaders![
     "random",
     "reduce/portable",
     "reduce/subgroup",
+    "result/partial",
+    "result/whole",
     "rms_norm",
     "rope",
     "scale",
+    "shared/cached",
+    "shared/chunks",
     "shared/dot",
     "shared/fold",
     "shared/half",
@@ -76,6 +81,7 @@ const SOURCES: &[(&str, &str)] = shaders![
     "shared/keep",
     "shared/kv_quads",
     "shared/linear",
+    "shared/softmax",
 ];
 
 /// Every file: its path under `shaders/` without `.wgsl`, and its text.
