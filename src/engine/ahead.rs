@@ -9,7 +9,6 @@
 use super::{Engine, Session, batch};
 use crate::Result;
 use crate::graph::StepShape;
-use crate::kernels::PAGE_TOKENS;
 use crate::model::Outputs;
 use crate::runtime::Ticket;
 
@@ -51,7 +50,7 @@ impl Engine {
             return Ok(None);
         }
         session.reserve(position + 1 - session.computed())?;
-        let table_pitch = self.context.div_ceil(PAGE_TOKENS);
+        let table_pitch = batch::table_pitch(std::iter::once(session.table()), self.context);
         let shape = StepShape { tokens: 1, outputs: 1, sequences: self.options.sessions, table_pitch };
         self.prepare(shape, Outputs::Argmax)?;
         let Self { plans, executor, .. } = self;

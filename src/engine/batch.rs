@@ -1,9 +1,9 @@
 //! The flat list of tokens that a step is.
 
-use super::Session;
 use super::schedule::Part;
+use super::{PageTable, Session};
 use crate::graph::{StepInput, StepShape};
-use crate::kernels::NOTHING;
+use crate::kernels::{NOTHING, PAGE_TOKENS};
 use crate::runtime::StepInputs;
 use crate::{Error, Result};
 
@@ -13,6 +13,16 @@ pub(super) fn shape(parts: &[Part], every_position: bool, sequences: usize, tabl
     let last = parts.iter().filter(|part| part.last).count();
     let outputs = if every_position { tokens } else { last.max(1) };
     StepShape { tokens: tokens.next_power_of_two(), outputs: outputs.next_power_of_two(), sequences, table_pitch }
+}
+
+/// Pages of a table at least, where the context has so many: short sequences then need one plan.
+const LEAST_PAGES: usize = 8;
+
+/// Pages from one table of a step to the next: those of its longest, rounded up to a power of two, so that few plans serve
+/// every length and none does the work of the whole context for a short sequence.
+pub(super) fn table_pitch<'a>(tables: impl Iterator<Item = &'a PageTable>, context: usize) -> usize {
+    let longest = tables.map(|table| table.pages().len()).max().unwrap_or(0);
+    longest.next_power_of_two().max(LEAST_PAGES).min(context.div_ceil(PAGE_TOKENS))
 }
 
 /// Writes the step down. The page table of the n-th part is the n-th; tokens that fill the step up belong to none.
@@ -76,6 +86,21 @@ mod tests {
     use super::*;
     use crate::engine::{PagePool, SamplerOptions};
     use std::sync::{Arc, Mutex};
+
+    #[test]
+    fn tables_are_as_long_as_the_longest_sequence_in_powers_of_two() -> Result<()> {
+        let mut pool = PagePool::new(200)?;
+        let mut tables = vec![pool.table(4096), pool.table(4096)];
+        let pitch = |tables: &[PageTable], context| table_pitch(tables.iter(), context);
+        assert_eq!((pitch(&tables, 4096), pitch(&tables, 100)), (LEAST_PAGES, 4));
+        pool.grow(&mut tables[1], 8 * PAGE_TOKENS)?;
+        assert_eq!(pitch(&tables, 4096), 8);
+        pool.grow(&mut tables[1], 1)?;
+        assert_eq!((pitch(&tables, 4096), pitch(&tables, 300)), (16, 10));
+        pool.grow(&mut tables[0], 100 * PAGE_TOKENS)?;
+        assert_eq!((pitch(&tables, 4096), pitch(&tables, 3300)), (128, 104));
+        Ok(())
+    }
 
     #[test]
     fn two_sessions_lie_side_by_side_and_padding_belongs_to_none() -> Result<()> {

@@ -225,7 +225,8 @@ impl Engine {
         for part in parts {
             sessions[part.session].reserve(part.tokens)?;
         }
-        let pitch = self.context.div_ceil(PAGE_TOKENS);
+        let tables = parts.iter().map(|part| sessions[part.session].table());
+        let pitch = batch::table_pitch(tables, self.context);
         let shape = batch::shape(parts, every_position, self.options.sessions, pitch);
         self.prepare(shape, outputs)?;
         let Self { plans, executor, reference, tensors, .. } = self;

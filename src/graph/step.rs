@@ -44,7 +44,7 @@ pub struct StepShape {
     pub outputs: usize,
     /// Page tables: sequences that a step can hold.
     pub sequences: usize,
-    /// Pages of one table: the longest context, in pages.
+    /// Pages of one table: no sequence of the step has more.
     pub table_pitch: usize,
 }
 
