@@ -41,28 +41,34 @@ const PLAIN: [(usize, usize); 15] = [
 const GROUPED: [(usize, usize); 9] =
     [(32, 1), (64, 5), (224, 31), (256, 33), (288, 64), (512, 7), (544, 65), (1024, 96), (2080, 10)];
 
-/// Who runs it: a rung of a GPU's ladder, or a processor.
+/// Who runs it: a GPU or a processor, on a rung of its ladder.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Runs {
     On(Rung),
-    Processor,
+    Processor(Rung),
 }
 
 impl Runs {
     pub fn policy(self, deterministic: bool) -> Policy {
-        let rung = if let Self::On(rung) = self { rung } else { Rung::Portable };
-        Policy { rung, deterministic, processor: self == Self::Processor }
+        let (Self::On(rung) | Self::Processor(rung)) = self;
+        Policy { rung, deterministic, processor: self.processor() }
     }
 
     pub fn name(self) -> String {
         match self {
             Self::On(rung) => format!("{rung:?}").to_lowercase(),
-            Self::Processor => "processor".to_owned(),
+            Self::Processor(Rung::Portable) => "processor".to_owned(),
+            Self::Processor(rung) => format!("processor-{rung:?}").to_lowercase(),
         }
     }
 
+    pub fn processor(self) -> bool {
+        matches!(self, Self::Processor(_))
+    }
+
     pub fn portable(self) -> bool {
-        self != Self::On(Rung::Subgroup)
+        let (Self::On(rung) | Self::Processor(rung)) = self;
+        rung == Rung::Portable
     }
 }
 
@@ -83,10 +89,9 @@ struct Spec {
     unrounded: Option<f64>,
 }
 
-pub fn cases(rungs: &[Rung]) -> Vec<Case> {
+pub fn cases(rungs: &[Rung], runners: &[Runs]) -> Vec<Case> {
     let mut cases = Vec::new();
-    let runs = || rungs.iter().map(|&rung| Runs::On(rung)).chain([Runs::Processor]);
-    for runs in runs() {
+    for &runs in runners {
         for tokens in [1, 2, 3, 5, 8, 9, 32, 65] {
             // matmul has no rungs.
             if tokens <= MATVEC_TOKENS || runs.portable() {
@@ -173,7 +178,7 @@ fn forms(cases: &mut Vec<Case>, runs: Runs) {
             (13, 96, 70, DType::Q4),
             (40, 75, 21, DType::F32),
         ] {
-            if tokens <= MATVEC_TOKENS || runs == Runs::Processor {
+            if tokens <= MATVEC_TOKENS || runs.processor() {
                 cases.push(accurate("", Spec { form, ..spec(runs, tokens, columns, rows, dtype) }));
             }
         }
@@ -194,7 +199,7 @@ impl Spec {
                     "matvec"
                 }
             }
-            Runs::Processor => {
+            Runs::Processor(_) => {
                 if self.deterministic || *tokens == 1 {
                     "matvec_rows"
                 } else {

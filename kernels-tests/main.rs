@@ -30,6 +30,7 @@ mod scale;
 use case::Case;
 use device::Device;
 use libtest_mimic::{Arguments, Failed, Trial};
+use linear::Runs;
 use quernel::kernels::Rung;
 use quernel::tensor::Caps;
 use std::collections::BTreeMap;
@@ -42,10 +43,13 @@ const AT_BASELINE: usize = 4;
 type Tally = BTreeMap<&'static str, (usize, usize, f64)>;
 
 fn cases(caps: &Caps) -> Vec<Case> {
-    // To all kernels but one, cooperative matrices are one more adapter with subgroups.
-    let cooperative = |rung: &Rung| matches!(rung, Rung::Cooperative { .. });
-    let (matrices, rungs): (Vec<_>, Vec<_>) = Rung::available(caps).into_iter().partition(cooperative);
+    // To all kernels but one, the other rungs are one more adapter with subgroups.
+    let common = |rung: &Rung| matches!(rung, Rung::Portable | Rung::Subgroup);
+    let (rungs, others): (Vec<_>, Vec<_>) = Rung::available(caps).into_iter().partition(common);
+    let (eight, matrices): (Vec<_>, Vec<_>) = others.into_iter().partition(|rung| *rung == Rung::Eight);
     let rungs = &rungs[..];
+    let runners: Vec<_> = rungs.iter().map(|&rung| Runs::On(rung)).chain([Runs::Processor(Rung::Portable)]).collect();
+    let runners: Vec<_> = runners.into_iter().chain(eight.into_iter().map(Runs::Processor)).collect();
     let families = [
         activation::cases(),
         add::cases(),
@@ -57,9 +61,9 @@ fn cases(caps: &Caps) -> Vec<Case> {
         gated::cases(),
         kv_write::cases(),
         layer_norm::cases(rungs),
-        linear::cases(rungs),
+        linear::cases(rungs, &runners),
         matmul_coop::cases(&matrices),
-        qkv::cases(rungs),
+        qkv::cases(&runners),
         random::cases(),
         rms_norm::cases(rungs),
         rope::cases(),

@@ -6,7 +6,7 @@ use crate::kv::Cache;
 use crate::linear::Runs;
 use quernel::kernels::linear::{self, Form, MATVEC_TOKENS, Qkv, Shape};
 use quernel::kernels::rope::{self, Angles, Pairing};
-use quernel::kernels::{KvFormat, NOTHING, PAGE_TOKENS, Rung, rms_norm};
+use quernel::kernels::{KvFormat, NOTHING, PAGE_TOKENS, rms_norm};
 use quernel::tensor::DType;
 
 /// As `linear`: a product, then a rotation, which keeps lengths.
@@ -33,9 +33,9 @@ const SHAPES: [(usize, usize, usize, usize, usize); 12] = [
     (40, 31, 3, 3, 48),
 ];
 
-pub fn cases(rungs: &[Rung]) -> Vec<Case> {
+pub fn cases(runners: &[Runs]) -> Vec<Case> {
     let mut cases = Vec::new();
-    for runs in rungs.iter().map(|&rung| Runs::On(rung)).chain([Runs::Processor]) {
+    for &runs in runners {
         for (index, (tokens, columns, heads, kv_heads, head_dim)) in SHAPES.into_iter().enumerate() {
             for kv in [KvFormat::F32, KvFormat::F16] {
                 let dtype = [DType::F32, DType::F16, DType::Q4][index % 3];
@@ -43,7 +43,7 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
                 let (norm, bias) = ((index % 2 == 0).then_some(EPSILON), index % 4 > 1);
                 let qkv = Qkv { heads, kv_heads, head_dim, kv };
                 let form = Form { norm, bias, output: linear::Output::Qkv(qkv) };
-                if tokens > MATVEC_TOKENS && runs != Runs::Processor {
+                if tokens > MATVEC_TOKENS && !runs.processor() {
                     continue;
                 }
                 let about = [("/norm", norm.is_some()), ("/bias", bias)];

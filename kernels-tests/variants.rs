@@ -138,8 +138,8 @@ fn policies() -> impl Iterator<Item = Policy> {
     let cooperative = [(8, 8), (8, 32), (16, 32), (16, 64)].map(|(size, lanes)| Rung::Cooperative { size, lanes });
     let rungs =
         RUNGS.into_iter().chain(cooperative).map(|rung| Policy { rung, deterministic: false, processor: false });
-    let processor = Policy { rung: Rung::Portable, deterministic: false, processor: true };
-    rungs.chain([processor]).flat_map(|policy| [policy, Policy { deterministic: true, ..policy }])
+    let processor = [Rung::Portable, Rung::Eight].map(|rung| Policy { rung, deterministic: false, processor: true });
+    rungs.chain(processor).flat_map(|policy| [policy, Policy { deterministic: true, ..policy }])
 }
 
 fn forms() -> impl Iterator<Item = Form> {

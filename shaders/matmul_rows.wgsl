@@ -1,26 +1,10 @@
 // y = W x for many tokens, a unit of eight rows by TOKENS tokens a thread: the linear layer of a prompt, where a
 // processor runs the shaders. A weight is unpacked once for all of a thread's tokens; see matvec_rows.wgsl.
 //!use shared/linear
-//!slot input
+//!use shared/input
 //!slot output
 override WORKGROUP: u32 = 8u;
 override TOKENS: u32 = 4u;
-
-// A quad of x, normed but for the root; its squares go on top of `squares`.
-fn input_quad(token: u32, quad: u32, squares: ptr<function, vec4<f32>>) -> vec4<f32> {
-    var v = x[token * params.x_quads + quad];
-    if (TAIL == 1u) {
-        v = keep(v, 4u * quad, params.columns);
-    }
-    if (NORMED) {
-        *squares = fma(v, v, *squares);
-        v *= norm_quad(quad);
-        if (TAIL == 1u) {
-            v = keep(v, 4u * quad, params.columns);
-        }
-    }
-    return v;
-}
 
 fn weight_quad(packed: Packed, pack: u32, i: u32) -> vec4<f32> {
     let w = weights(packed, i);
@@ -79,12 +63,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     for (var t = 0u; t < TOKENS; t++) {
         let token = first_token + t;
         if (token < params.tokens) {
-            var factor = 1.0;
-            if (NORMED) {
-                let total = squares[t];
-                let mean = ((total.x + total.y) + (total.z + total.w)) / f32(params.columns);
-                factor = 1.0 / sqrt(mean + params.epsilon);
-            }
+            let factor = factor_of(squares[t]);
             emit(unit, token, factor * sums[t][0], factor * sums[t][1]);
         }
     }

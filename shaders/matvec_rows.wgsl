@@ -2,9 +2,27 @@
 // the shaders. Its lanes are few, and what is dear there are additions across lanes and barriers; this has neither. On a
 // GPU neighbouring threads would read far apart.
 //!use shared/linear
-//!slot input
+//!use shared/input
+//!slot columns
 //!slot output
 override WORKGROUP: u32 = 8u;
+override STREAM: u32 = 1u; // 1 where a workgroup's rows fit in a processor's cache
+const PACKS: u32 = STRETCH / PACK_QUADS; // read at a time
+
+// Reads every 64 bytes of the workgroup's rows once, in the order in which they lie. Later each thread reads along rows of
+// its own, which is too many places at once for a processor to see what comes next. What it gives is always 0, which a
+// compiler cannot know.
+fn stream_in(thread: u32, first: u32, last: u32) -> u32 {
+    var seen = 0u;
+    for (var run = 0u; run < RUNS; run++) {
+        let begin = (params.w_first + row_of(first, 8u / RUNS * run)) * params.row_words;
+        let end = (params.w_first + row_of(last, 8u / RUNS * (run + 1u) - 1u) + 1u) * params.row_words;
+        for (var at = begin + 4u * thread; at < end; at += 4u * WORKGROUP) {
+            seen |= weight[at].x;
+        }
+    }
+    return seen & (params.packs >> 31u);
+}
 
 fn add_pack(row: u32, pack: u32, made: Ready, quads: array<vec4<f32>, PACK_QUADS>, sum: f32) -> f32 {
     let packed = fetch(row, pack, params.packs);
@@ -21,47 +39,38 @@ fn add_pack(row: u32, pack: u32, made: Ready, quads: array<vec4<f32>, PACK_QUADS
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let unit = folded(workgroup) * WORKGROUP + thread;
-    if (unit >= params.units) {
-        return;
-    }
+    let first = folded(workgroup) * WORKGROUP;
     let token = workgroup.z;
+    // Threads beyond the last unit do the same, since others may want their columns; they only keep it to themselves.
+    let last = params.units - 1u;
+    let unit = min(first + thread, last);
+    var none = 0u;
+    if (STREAM == 1u) {
+        none = stream_in(thread, min(first, last), min(first + WORKGROUP - 1u, last));
+    }
     var rows: array<u32, 8>;
     for (var i = 0u; i < 8u; i++) {
-        rows[i] = (params.w_first + row_of(unit, i)) * params.row_words;
+        rows[i] = (params.w_first + row_of(unit, i)) * params.row_words + none;
     }
     var sums: array<f32, 8>;
     var squares = vec4<f32>();
-    for (var pack = 0u; pack < params.packs; pack++) {
-        var quads: array<vec4<f32>, PACK_QUADS>;
-        for (var i = 0u; i < PACK_QUADS; i++) {
-            let quad = pack * PACK_QUADS + i;
-            var v = x[token * params.x_quads + quad];
-            if (TAIL == 1u) {
-                v = keep(v, 4u * quad, params.columns);
-            }
-            if (NORMED) {
-                squares = fma(v, v, squares);
-                v *= norm_quad(quad);
-            }
-            quads[i] = v;
-        }
-        if (NORMED && TAIL == 1u) {
+    for (var pack = 0u; pack < params.packs; pack += PACKS) {
+        let columns = columns_of(token, pack * PACK_QUADS, thread, &squares);
+        for (var p = 0u; p < PACKS; p++) {
+            var quads: array<vec4<f32>, PACK_QUADS>;
             for (var i = 0u; i < PACK_QUADS; i++) {
-                quads[i] = keep(quads[i], 4u * (pack * PACK_QUADS + i), params.columns);
+                quads[i] = columns.quads[p * PACK_QUADS + i];
+            }
+            let made = ready(quads, columns.total);
+            for (var i = 0u; i < 8u; i++) {
+                sums[i] = add_pack(rows[i], pack + p, made, quads, sums[i]);
             }
         }
-        let made = ready(quads);
-        for (var i = 0u; i < 8u; i++) {
-            sums[i] = add_pack(rows[i], pack, made, quads, sums[i]);
-        }
     }
-    var factor = 1.0;
-    if (NORMED) {
-        let mean = ((squares.x + squares.y) + (squares.z + squares.w)) / f32(params.columns);
-        factor = 1.0 / sqrt(mean + params.epsilon);
+    let factor = factor_of(all_squares(squares));
+    if (first + thread < params.units) {
+        let low = factor * vec4<f32>(sums[0], sums[1], sums[2], sums[3]);
+        let high = factor * vec4<f32>(sums[4], sums[5], sums[6], sums[7]);
+        emit(unit, token, low, high);
     }
-    let low = factor * vec4<f32>(sums[0], sums[1], sums[2], sums[3]);
-    let high = factor * vec4<f32>(sums[4], sums[5], sums[6], sums[7]);
-    emit(unit, token, low, high);
 }

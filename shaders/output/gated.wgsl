@@ -1,6 +1,8 @@
 // y = act(gate) up, Shazeer 2020 (arXiv 2002.05202), of a W that is the gate's rows and then as many of up's. A unit is
 // four rows of the gate and the same four of up. A bias begins each half at a multiple of eight.
 //!slot act
+const RUNS: u32 = 2u; // of rows that lie together, in units that do
+
 fn row_of(unit: u32, i: u32) -> u32 {
     let row = min(4u * unit + i % 4u, params.rows - 1u);
     return select(row, params.rows + row, i >= 4u);

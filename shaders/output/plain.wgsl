@@ -1,4 +1,6 @@
 // The products themselves. A unit is eight rows in a row.
+const RUNS: u32 = 1u; // of rows that lie together, in units that do
+
 fn row_of(unit: u32, i: u32) -> u32 {
     return min(8u * unit + i, params.rows - 1u);
 }

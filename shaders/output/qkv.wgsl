@@ -13,6 +13,8 @@ const NO_ROW: u32 = 0xffffffffu;
 
 const HALF_QUADS: u32 = HEAD_QUADS / 2u;
 
+const RUNS: u32 = 2u; // of rows that lie together, in units that do
+
 fn row_of(unit: u32, i: u32) -> u32 {
     let head = unit / HALF_QUADS;
     let quad = unit % HALF_QUADS;

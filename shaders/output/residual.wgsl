@@ -1,6 +1,8 @@
 // The products added to what x was made from. A unit is eight rows in a row.
 @group(0) @binding(8) var<storage, read> residual: array<vec4<f32>>; // (token, row / 4)
 
+const RUNS: u32 = 1u; // of rows that lie together, in units that do
+
 fn row_of(unit: u32, i: u32) -> u32 {
     return min(8u * unit + i, params.rows - 1u);
 }

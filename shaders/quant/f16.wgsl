@@ -12,7 +12,11 @@ fn weights(packed: Packed, quad: u32) -> vec4<f32> {
     return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y));
 }
 
-fn ready(x: array<vec4<f32>, PACK_QUADS>) -> Ready {
+fn prepared(quad: u32, x: vec4<f32>) -> vec4<f32> {
+    return x;
+}
+
+fn ready(x: array<vec4<f32>, PACK_QUADS>, total: f32) -> Ready {
     return x;
 }
 

@@ -8,16 +8,9 @@ fn nibbles(word: u32, high: bool) -> vec4<f32> {
     return vec4<f32>(unpack4xI8(select(word, word >> 4u, high) & 0x0f0f0f0fu));
 }
 
-// x as `dot_nibbles` wants it.
-fn scaled_for_nibbles(x: array<vec4<f32>, 8>) -> array<vec4<f32>, 8> {
-    return array<vec4<f32>, 8>(
-        x[0] * LOW, x[1] * HIGH, x[2] * LOW, x[3] * HIGH, x[4] * LOW, x[5] * HIGH, x[6] * LOW, x[7] * HIGH,
-    );
-}
-
-fn total(x: array<vec4<f32>, 8>) -> f32 {
-    let sum = ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
-    return (sum.x + sum.y) + (sum.z + sum.w);
+// What a quad of x is multiplied by for `dot_nibbles`.
+fn nibble_scales(quad: u32) -> vec4<f32> {
+    return select(LOW, HIGH, quad % 2u == 1u);
 }
 
 // Two sums, since each is a chain of dependent additions.

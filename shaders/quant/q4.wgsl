@@ -23,8 +23,12 @@ fn weights(packed: Packed, quad: u32) -> vec4<f32> {
     return packed.scale * (nibbles(packed.words[quad / 2u], quad % 2u == 1u) - 8.0);
 }
 
-fn ready(x: array<vec4<f32>, PACK_QUADS>) -> Ready {
-    return Ready(scaled_for_nibbles(x), -8.0 * total(x));
+fn prepared(quad: u32, x: vec4<f32>) -> vec4<f32> {
+    return x * nibble_scales(quad);
+}
+
+fn ready(x: array<vec4<f32>, PACK_QUADS>, total: f32) -> Ready {
+    return Ready(x, -8.0 * total);
 }
 
 fn dot_pack(packed: Packed, x: Ready, sum: f32) -> f32 {

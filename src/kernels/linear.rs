@@ -75,6 +75,9 @@ const TOGETHER: usize = 4;
 /// Threads of a workgroup of `matvec_rows` and `matmul_rows`: as many as the processors' vectors have lanes.
 const LANES: usize = 8;
 
+/// Bytes of the rows of a workgroup of `matvec_rows` that a processor's cache holds while they are multiplied.
+const STREAMED: usize = 128 << 10;
+
 /// What surrounds a product.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Form {
@@ -199,6 +202,10 @@ pub fn launch(shape: Shape, form: Form, weight: DType, policy: Policy) -> Option
         constants.insert(0, ("WORKGROUP", LANES as u32));
         let workgroups = units.div_ceil(LANES);
         if shape.tokens == 1 || policy.deterministic {
+            let shared = policy.rung == Rung::Eight && shape.columns.is_multiple_of(4 * LANES);
+            slots.push(("columns", if shared { "columns/subgroup" } else { "columns/own" }));
+            let bytes = 8 * LANES * weight.row_bytes(pitch(shape.columns));
+            constants.insert(1, ("STREAM", u32::from(bytes <= STREAMED)));
             return Some(make("linear", "matvec_rows", slots, constants, params, grid(workgroups, 1)));
         }
         let together = tokens(TOGETHER);

@@ -10,6 +10,8 @@ pub enum Rung {
     Portable,
     /// Subgroup operations.
     Subgroup,
+    /// Subgroups of eight lanes each, which are the vectors of a processor.
+    Eight,
     /// Cooperative matrices too, of halves, which are added up as singles.
     Cooperative {
         /// Rows and columns of every matrix: 8 or 16.
@@ -23,7 +25,12 @@ impl Rung {
     /// Every rung that an adapter of `caps` can stand on, from the least.
     pub fn available(caps: &Caps) -> Vec<Self> {
         let subgroup = caps.subgroup.map(|_| Self::Subgroup);
-        std::iter::once(Self::Portable).chain(subgroup).chain(Self::cooperative(caps)).collect()
+        let eight = Self::has_eight(caps).then_some(Self::Eight);
+        std::iter::once(Self::Portable).chain(subgroup).chain(eight).chain(Self::cooperative(caps)).collect()
+    }
+
+    fn has_eight(caps: &Caps) -> bool {
+        caps.processor && caps.subgroup == Some((8, 8))
     }
 
     /// The rungs of cooperative matrices that `caps` have, from the smallest matrices.
@@ -73,7 +80,11 @@ impl Policy {
             Some((smallest, largest)) => smallest == largest || !deterministic,
             None => false,
         };
-        let rung = if subgroup { Rung::Subgroup } else { Rung::Portable };
+        let rung = match subgroup {
+            true if Rung::has_eight(caps) => Rung::Eight,
+            true => Rung::Subgroup,
+            false => Rung::Portable,
+        };
         Self { rung, deterministic, processor: caps.processor }
     }
 
@@ -112,6 +123,10 @@ mod tests {
         assert_eq!(rung(Some((8, 32)), false), Rung::Subgroup);
         assert_eq!(rung(Some((8, 32)), true), Rung::Portable);
         assert_eq!(rung(None, false), Rung::Portable);
+        assert_eq!(rung(Some((8, 8)), false), Rung::Subgroup);
+        let processor = Caps { subgroup: Some((8, 8)), processor: true, ..Caps::baseline() };
+        assert_eq!(Policy::new(&processor, true).rung, Rung::Eight);
+        assert_eq!(Rung::available(&processor), [Rung::Portable, Rung::Subgroup, Rung::Eight]);
     }
 
     #[test]
