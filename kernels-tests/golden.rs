@@ -9,6 +9,8 @@ mod deterministic;
 #[path = "golden/fit.rs"]
 mod fit;
 mod fixtures;
+#[path = "golden/pace.rs"]
+mod pace;
 #[path = "golden/quantized.rs"]
 mod quantized;
 #[path = "golden/sessions.rs"]

@@ -1,13 +1,12 @@
 //! A plan's kernels one by one, each repeated on data of its own that no cache holds: needs no clock of the device's, and
 //! no model that fits it.
 
-use super::cost::{Cost, Costs};
 use super::profile::{Row, label};
 use super::roofline::Roofline;
 use super::timing::{Ready, least_seconds};
 use crate::Result;
 use crate::gpu::{Buffer as Memory, BufferSlice, Gpu, Usage};
-use crate::graph::{Buffer, Dispatch, Plan, StepInput};
+use crate::graph::{Buffer, Cost, Costs, Dispatch, Plan, StepInput};
 use crate::kernels::PAGE_TOKENS;
 use crate::kernels::random::{self, Numbers};
 use crate::quant::encode;

@@ -17,8 +17,11 @@ pub struct EngineOptions {
     /// Tokens that a session can hold; by default what the model was trained for, and
     /// [`DEFAULT_CONTEXT`](Self::DEFAULT_CONTEXT) at most, since the cache of a long context is large.
     pub context: Option<usize>,
-    /// Most tokens of a step: how much of a prompt is computed at once.
+    /// Most tokens of prompts that are taken up together.
     pub batch: usize,
+    /// Most tokens of a step, where it is to be fewer than `batch`. Below both, the time that steps take decides: see
+    /// [`Pace`](super::Pace).
+    pub ubatch: Option<usize>,
     /// Sessions that a step can hold, each of the whole context.
     pub sessions: usize,
     /// Give a token the same numbers, bit for bit, alone, in a batch, and however its prompt is cut up.
@@ -56,11 +59,17 @@ impl EngineOptions {
             _ => Err(Error::option(option, format!("{value} is not between 1 and {most}"))),
         };
         within("--batch-size", self.batch, Self::MAX_BATCH)?;
+        within("--ubatch-size", self.step_tokens(), Self::MAX_BATCH)?;
         within("--sessions", self.sessions, Self::MAX_SESSIONS)?;
         match self.dtype {
             Some(DType::U32) => Err(Error::option("--dtype", "u32 is no format for weights; use f32, f16 or bf16")),
             _ => Ok(()),
         }
+    }
+
+    /// Most tokens that a step has.
+    pub fn step_tokens(&self) -> usize {
+        self.ubatch.map_or(self.batch, |ubatch| ubatch.min(self.batch))
     }
 
     /// The context for a model that was trained for `trained` tokens.
@@ -85,6 +94,7 @@ impl Default for EngineOptions {
         Self {
             context: None,
             batch: 512,
+            ubatch: None,
             sessions: 1,
             deterministic: false,
             dtype: None,
