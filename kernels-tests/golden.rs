@@ -15,6 +15,8 @@ mod pace;
 mod quantized;
 #[path = "golden/sessions.rs"]
 mod sessions;
+#[path = "golden/tuned.rs"]
+mod tuned;
 
 use fixtures::{Golden, golden};
 use pollster::block_on;

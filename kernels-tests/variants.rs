@@ -128,6 +128,11 @@ fn linears() -> Vec<Launch> {
                     bias_first: 16,
                 };
                 launches.extend(linear::launch(shape, form, weight, policy));
+                // The other ways differ in numbers, which two formats try and a few forms.
+                let call = linear::Call { shape, form, weight, policy };
+                if matches!(weight, DType::F16 | DType::Q4) && form.bias == form.norm.is_some() {
+                    launches.extend(call.ways().into_iter().skip(1).filter_map(|way| call.launch(way)));
+                }
             }
         }
     }

@@ -20,7 +20,6 @@ pub mod stats;
 mod synthetic;
 #[cfg(test)]
 mod tests;
-mod timing;
 
 pub use crate::graph::{Cost, Costs};
 pub use compare::{Entry, Pair, SIGNIFICANCE, Verdict, compare};

@@ -1,5 +1,6 @@
 //! Flags that several commands share, named as in llama.cpp where it has them.
 
+use super::tuning::TuningArguments;
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
 use quernel::engine::{EngineOptions, SamplerOptions};
 use quernel::kernels::KvFormat;
@@ -39,6 +40,8 @@ pub struct ModelArguments {
     /// Multiply prompts by the GPU's cooperative matrices, where it has them (experimental)
     #[arg(long)]
     pub matrices: bool,
+    #[command(flatten)]
+    pub tuning: TuningArguments,
     /// Keep the GPU interface's checks of every index in the shaders (slower)
     #[arg(long)]
     pub checked_shaders: bool,

@@ -11,6 +11,7 @@ use crate::kernels::{PAGE_TOKENS, Policy};
 use crate::model::{Model, Outputs};
 use crate::runtime::{Clock, Executor, Need, PlanId, Progress, Reference, StepInputs, Ticket};
 use crate::text::Tokenizer;
+use crate::tune::Tuning;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,7 @@ pub struct Engine {
     /// The plan of the last step.
     last: Option<PlanId>,
     pub(super) pace: Pace,
+    pub(super) tuning: Tuning,
 }
 
 /// A plan that is resident, and the step's numbers in its layout.
@@ -103,7 +105,7 @@ impl Engine {
         let reference = options.check.then(|| Reference::new(&graph.caches, pages));
         let formats = graph.formats();
         let plan = Plan::new(graph, gpu.caps(), policy)?;
-        let pace = Pace::of(gpu.caps());
+        let (pace, tuning) = (Pace::of(gpu.caps()), options.tuning_of(gpu.info()));
         let executor = Executor::load(gpu, &plan, pages, &*tensors, progress).await?;
         Ok(Self {
             tensors,
@@ -123,6 +125,7 @@ impl Engine {
             words: Vec::new(),
             last: None,
             pace,
+            tuning,
         })
     }
 
@@ -310,7 +313,7 @@ impl Engine {
     /// [`Error::DoesNotFit`] where the adapter's limits are too small for it.
     pub fn plan(&self, shape: StepShape, outputs: Outputs) -> Result<Plan> {
         let graph = self.model.graph(shape, self.context, outputs, &*self.tensors, self.options.dtype)?;
-        Plan::new(graph.with_kv(self.options.kv), self.executor.gpu().caps(), self.policy)
+        Plan::tuned(graph.with_kv(self.options.kv), self.executor.gpu().caps(), self.policy, &self.tuning.ways)
     }
 
     /// The next token of the session whose logits, or the largest of them, are in `row` of what was read.

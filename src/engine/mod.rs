@@ -17,6 +17,7 @@ mod rng;
 mod sampler;
 mod schedule;
 mod session;
+mod tuned;
 
 pub use self::core::Engine;
 pub use generate::{Cancel, Generate, GenerateOptions, Stop};

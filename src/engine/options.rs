@@ -1,7 +1,9 @@
 //! What an engine is to be like.
 
+use crate::gpu::AdapterInfo;
 use crate::kernels::KvFormat;
 use crate::tensor::DType;
+use crate::tune::{Device, Tuning};
 use crate::{Error, Result};
 
 /// How an [`Engine`](super::Engine) is set up.
@@ -35,6 +37,9 @@ pub struct EngineOptions {
     pub kv: KvFormat,
     /// Multiply prompts by the adapter's cooperative matrices, where it has them: they round activations to halves.
     pub matrices: bool,
+    /// The fastest ways of products, as [`Engine::tuning`](super::Engine::tuning) gave them; ignored where it belongs to
+    /// another device or version, and where numbers are to be deterministic.
+    pub tuning: Option<Tuning>,
     /// Compute every step by definition as well, node by node, and stop where the GPU differs. Slow.
     pub check: bool,
 }
@@ -72,6 +77,19 @@ impl EngineOptions {
         self.ubatch.map_or(self.batch, |ubatch| ubatch.min(self.batch))
     }
 
+    /// The tuning for an adapter: what was given, if it belongs to it.
+    pub(super) fn tuning_of(&self, info: &AdapterInfo) -> Tuning {
+        let device = Device::new(info);
+        match &self.tuning {
+            Some(tuning) if tuning.device == device => tuning.clone(),
+            None => Tuning::new(device),
+            Some(tuning) => {
+                tracing::warn!(of = ?tuning.device, "ignored a tuning that belongs to another device or version");
+                Tuning::new(device)
+            }
+        }
+    }
+
     /// The context for a model that was trained for `trained` tokens.
     ///
     /// # Errors
@@ -101,6 +119,7 @@ impl Default for EngineOptions {
             memory: None,
             kv: KvFormat::F16,
             matrices: false,
+            tuning: None,
             check: false,
         }
     }

@@ -10,6 +10,7 @@ mod run;
 mod subject;
 
 use super::args::{kv, weights};
+use super::tuning::TuningArguments;
 use clap::{Args, Subcommand, ValueEnum};
 use list::Numbers;
 use quernel::bench::Format;
@@ -93,6 +94,11 @@ pub struct Arguments {
     /// Multiply prompts by the GPU's cooperative matrices, where it has them (experimental)
     #[arg(long)]
     matrices: bool,
+    #[command(flatten)]
+    tuning: TuningArguments,
+    /// Look for the fastest ways of the products that are not known yet, where a processor runs the shaders too: 10 s
+    #[arg(long, conflicts_with = "no_tune")]
+    tune: bool,
     /// Keep the GPU interface's checks of every index in the shaders (slower)
     #[arg(long)]
     checked_shaders: bool,
