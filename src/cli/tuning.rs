@@ -5,7 +5,9 @@ use pollster::block_on;
 use quernel::engine::Engine;
 use quernel::gpu::{AdapterInfo, Gpu};
 use quernel::tune::{BUDGET, Device, Tuning};
+use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// Whether products are tuned.
 #[derive(Args, Clone, Copy)]
@@ -40,17 +42,23 @@ impl TuningArguments {
         if !(wanted || by_itself) || engine.untuned()? == 0 {
             return Ok(());
         }
+        let (begin, shown) = (Instant::now(), !quiet && std::io::stderr().is_terminal());
         let mut told = |done: usize, all: usize| {
-            if !quiet && done < all {
-                eprint!("\rtuning the kernels to this adapter: {done} of {all} \r");
-            } else if !quiet {
-                eprintln!("tuned {all} products to this adapter; --no-tune leaves it out");
+            if shown {
+                eprint!("\rtuning to this adapter: {done} of {all} products ");
             }
         };
-        if let Err(error) = block_on(engine.tune(BUDGET, &mut told)) {
+        let done = block_on(engine.tune(BUDGET, &mut told));
+        if shown {
+            eprint!("\r");
+        }
+        if let Err(error) = done {
             // Without it everything works as well; a device that is lost will tell so again.
             eprintln!("WARNING: the kernels were not tuned: {error}");
-            return Ok(());
+        } else if !quiet {
+            let known = engine.tuning().ways.len();
+            let seconds = begin.elapsed().as_secs_f64();
+            eprintln!("tuned to this adapter in {seconds:.1} s: {known} products known; --no-tune leaves it out");
         }
         let Some(path) = path(engine.gpu().info()) else { return Ok(()) };
         if let Err(error) = engine.tuning().write(path) {

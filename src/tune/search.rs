@@ -1,7 +1,7 @@
 //! Timing the ways of each product, within a budget.
 
 use super::stage::{Copies, Stage};
-use super::timing::{Ready, cycle_seconds};
+use super::timing::{Ready, cycle_seconds, median_seconds};
 use crate::gpu::Gpu;
 use crate::graph::{Dispatch, Plan};
 use crate::kernels::linear::Call;
@@ -20,6 +20,9 @@ const CLEARLY: f64 = 0.97;
 
 /// What a first, short look may take of the best time for a way to be measured properly.
 const HOPELESS: f64 = 2.0;
+
+/// Seconds that a first run may take because a driver compiles.
+const COMPILING: f64 = 0.5;
 
 /// What times ways; a test has its own.
 pub(super) trait Measure {
@@ -45,7 +48,7 @@ pub(super) struct Subject<'a> {
 
 /// Times the ways of every product of `plans` that `known` does not have, for `budget` at most, and adds the fastest of
 /// each: the default, unless another takes 3 % less, twice. `progress` is told the products done and the products in all.
-/// Products that the budget leaves no time for stay as they are.
+/// Products that the budget leaves no time for stay unknown.
 ///
 /// Weights are random numbers, and there must be room on the device for 128 MiB of them, or for one matrix if that is
 /// larger.
@@ -117,25 +120,26 @@ async fn fastest<M: Measure>(measure: &mut M, subject: &Subject<'_>, budget: Dur
     let launches = || subject.call.ways().into_iter().filter_map(|way| Some((way, subject.call.launch(way)?)));
     let Some((default, plain)) = launches().next() else { return Ok(()) };
     let Some(usual) = measure.seconds(&plain, f64::INFINITY).await? else { return Ok(()) };
-    let (mut best, mut least, mut all) = (None, CLEARLY * usual, true);
+    let (mut best, mut least) = (None, CLEARLY * usual);
     for (way, launch) in launches().skip(1) {
-        all = measure.spent() < budget;
-        if !all {
+        if measure.spent() >= budget {
             break;
         }
         if let Some(seconds) = measure.seconds(&launch, least).await?.filter(|&seconds| seconds < least) {
             (best, least) = (Some((way, launch)), seconds);
         }
     }
-    // Once more, one right after the other: the first may have had a bad moment.
-    if let Some((way, launch)) = best
-        && let Some(usual) = measure.seconds(&plain, f64::INFINITY).await?
-        && measure.seconds(&launch, CLEARLY * usual).await?.is_some_and(|seconds| seconds < CLEARLY * usual)
-    {
-        known.insert(subject.call.product(), way);
-    } else if all {
-        known.insert(subject.call.product(), default);
-    }
+    // Once more, one right after the other: the first may have had a bad moment. One that is not as good then is not
+    // looked at again, nor is what the budget left out of this product: the next time the others have their turn.
+    let way = match best {
+        Some((way, launch)) => {
+            let usual = measure.seconds(&plain, f64::INFINITY).await?.unwrap_or(0.0);
+            let again = measure.seconds(&launch, CLEARLY * usual).await?;
+            if again.is_some_and(|seconds| seconds < CLEARLY * usual) { way } else { default }
+        }
+        None => default,
+    };
+    known.insert(subject.call.product(), way);
     Ok(())
 }
 
@@ -149,12 +153,16 @@ struct OnGpu<'a> {
 impl OnGpu<'_> {
     async fn timed(&self, ready: &[Ready], at_most: f64) -> Result<Option<f64>> {
         // Once to warm up: drivers compile when a pipeline is first used. Then as short a look as there is.
-        cycle_seconds(self.gpu, ready, 1).await?;
-        let look = cycle_seconds(self.gpu, ready, 1).await?;
-        if look > HOPELESS * at_most + 1e-3 {
+        let first = cycle_seconds(self.gpu, ready, 1).await?;
+        let hopeless = |seconds: f64| seconds > HOPELESS * at_most + 1e-3;
+        if hopeless(first) && first > COMPILING {
             return Ok(None);
         }
-        super::timing::median_seconds(self.gpu, ready, look).await.map(Some)
+        let look = cycle_seconds(self.gpu, ready, 1).await?;
+        if hopeless(look) {
+            return Ok(None);
+        }
+        median_seconds(self.gpu, ready, look).await.map(Some)
     }
 }
 

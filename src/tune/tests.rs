@@ -89,7 +89,7 @@ fn the_best_of_several_wins() {
 fn the_budget_is_kept_and_what_matters_most_comes_first() {
     let (all, measured) = found(LONG, |_, _| Some(1.0));
     let (some, cut) = found(Duration::from_millis(100 * measured as u64 / 3), |_, _| Some(1.0));
-    // A product in hand is given up where the time is: it is not known then.
+    // What has not had its turn has it the next time.
     assert!(!some.is_empty() && some.len() < all.len(), "{some:?}");
     assert!(cut <= measured / 3 + 1, "{cut} of {measured}");
     assert!(found(Duration::ZERO, |_, _| Some(1.0)) == (Ways::new(), 0));

@@ -72,8 +72,11 @@ pub(crate) async fn least_seconds(gpu: &Gpu, all: &[Ready]) -> Result<f64> {
 /// What a sample of a way takes at least: long beside what submitting and waiting take.
 const SAMPLE: f64 = 5e-3;
 
-/// Samples, the middle one of which counts.
+/// Samples, the middle one of which counts; fewer where they are so long that chance means little.
 const SAMPLES: usize = 5;
+
+/// What all samples of a way take at most, if one takes less.
+const ENOUGH: f64 = 0.1;
 
 /// Seconds of `count` runs, each on the next of `all`, with all that waiting for them costs.
 pub(super) async fn cycle_seconds(gpu: &Gpu, all: &[Ready], count: usize) -> Result<f64> {
@@ -85,7 +88,7 @@ pub(super) async fn cycle_seconds(gpu: &Gpu, all: &[Ready], count: usize) -> Res
     Ok(begin.elapsed().as_secs_f64())
 }
 
-/// Seconds of one run, which takes about `look`: the median of samples that are long enough, after one that warms up.
+/// Seconds of one run, which takes about `look`: the median of samples that are long enough.
 pub(super) async fn median_seconds(gpu: &Gpu, all: &[Ready], look: f64) -> Result<f64> {
     let mut count = 1;
     let mut seconds = look;
@@ -93,10 +96,10 @@ pub(super) async fn median_seconds(gpu: &Gpu, all: &[Ready], look: f64) -> Resul
         count = ((1.2 * SAMPLE / seconds * count as f64) as usize).clamp(2 * count, 16 * count).min(MOST_RUNS);
         seconds = cycle_seconds(gpu, all, count).await?;
     }
-    let mut samples = Vec::with_capacity(SAMPLES);
-    for _ in 0..SAMPLES {
+    let mut samples = vec![seconds / count as f64];
+    while samples.len() < SAMPLES && (samples.len() + 1) as f64 * seconds < ENOUGH {
         samples.push(cycle_seconds(gpu, all, count).await? / count as f64);
     }
     samples.sort_by(f64::total_cmp);
-    Ok(samples[SAMPLES / 2])
+    Ok(samples[samples.len() / 2])
 }
