@@ -5,9 +5,15 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 fn quernel(arguments: &[&str]) -> Output {
+    run(Path::new(concat!(env!("CARGO_TARGET_TMPDIR"), "/cache")), arguments)
+}
+
+/// With a folder for what is found on this device.
+fn run(cache: &Path, arguments: &[&str]) -> Output {
     let program = env!("CARGO_BIN_EXE_quernel");
-    let run = Command::new(program).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
-    run.unwrap_or_else(|error| panic!("{program}: {error}"))
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).env("QUERNEL_CACHE", cache);
+    command.output().unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -126,4 +132,39 @@ fn wrong_flags_are_wrong_usage() {
         assert_eq!(output.status.code(), Some(2), "{arguments}: {}", text(&output.stderr));
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments}");
     }
+}
+
+/// A tuning is made on demand, found again, and left alone where it is damaged or not wanted.
+#[test]
+fn kernels_are_tuned_once_and_a_damaged_file_does_no_harm() {
+    let cache = tempfile::tempdir().unwrap();
+    let bench = |more: &[&str]| {
+        let all = "bench --shape tiny -p 16 -n 2 -r 1 --no-roofline".split(' ').chain(more.iter().copied());
+        let output = run(cache.path(), &all.collect::<Vec<_>>());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    let files = || {
+        std::fs::read_dir(cache.path().join("tuning"))
+            .map_or_else(|_| Vec::new(), |files| files.map(|file| file.unwrap().path()).collect())
+    };
+    bench(&["--no-tune"]);
+    assert!(files().is_empty());
+    let told = bench(&["--tune"]);
+    assert!(told.contains("tuned to this adapter in "), "{told}");
+    assert_eq!(files().len(), 1, "{:?}", files());
+    let written = std::fs::read_to_string(&files()[0]).unwrap();
+    // What the budget left no time for is looked for again; what was found stays.
+    let again = bench(&["--tune"]);
+    assert!(!again.contains("WARNING: ignored"), "{again}");
+    std::fs::write(&files()[0], &written[..written.len() / 2]).unwrap();
+    let damaged = bench(&[]);
+    assert!(damaged.contains("WARNING: ignored a tuning: ") && damaged.contains("tuning"), "{damaged}");
+    std::fs::write(&files()[0], written.replace("\"engine\": \"", "\"engine\": \"9")).unwrap();
+    let foreign = bench(&[]);
+    assert!(foreign.contains("it belongs to another device or version"), "{foreign}");
+    std::fs::write(&files()[0], "nonsense").unwrap();
+    let unwanted = bench(&["--no-tune"]);
+    assert!(!unwanted.contains("ignored"), "{unwanted}");
+    assert_eq!(std::fs::read_to_string(&files()[0]).unwrap(), "nonsense");
 }

@@ -16,6 +16,8 @@ fn quernel<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     command.args(arguments).stdin(Stdio::null()).env_remove("QUERNEL_LOG").env_remove("RUST_BACKTRACE");
     // A layer of Mesa's has words of its own for standard error, where nobody is logged in.
     command.env("NODEVICE_SELECT", "1");
+    // What is found on this device is kept for these tests alone.
+    command.env("QUERNEL_CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
     command
 }
 

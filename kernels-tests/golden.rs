@@ -9,10 +9,14 @@ mod deterministic;
 #[path = "golden/fit.rs"]
 mod fit;
 mod fixtures;
+#[path = "golden/pace.rs"]
+mod pace;
 #[path = "golden/quantized.rs"]
 mod quantized;
 #[path = "golden/sessions.rs"]
 mod sessions;
+#[path = "golden/tuned.rs"]
+mod tuned;
 
 use fixtures::{Golden, golden};
 use pollster::block_on;

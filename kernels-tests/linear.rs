@@ -87,6 +87,8 @@ struct Spec {
     before: usize,
     /// Compare with the weights before rounding, with this tolerance.
     unrounded: Option<f64>,
+    /// Which of the ways; the default is the first.
+    way: usize,
 }
 
 pub fn cases(rungs: &[Rung], runners: &[Runs]) -> Vec<Case> {
@@ -116,6 +118,7 @@ pub fn cases(rungs: &[Rung], runners: &[Runs]) -> Vec<Case> {
             }
         }
         forms(&mut cases, runs);
+        ways(&mut cases, runs);
     }
     for &rung in rungs {
         cases.push(folded(spec(Runs::On(rung), 1, 9, 8 * 32_768 + 5, DType::F16), 8));
@@ -140,6 +143,7 @@ fn spec(runs: Runs, tokens: usize, columns: usize, rows: usize, dtype: DType) ->
         shard: rows.next_multiple_of(SHARD_ROWS),
         before: 0,
         unrounded: None,
+        way: 0,
     }
 }
 
@@ -187,7 +191,33 @@ fn forms(cases: &mut Vec<Case>, runs: Runs) {
     cases.push(accurate("behind", Spec { form: gelu, before: 8, ..spec(runs, 2, 96, 44, DType::Q4) }));
 }
 
+/// Every way but the default, of products around its workgroups and beyond them.
+fn ways(cases: &mut Vec<Case>, runs: Runs) {
+    let gated = Form { norm: Some(EPSILON), bias: true, output: linear::Output::Gated(Act::Silu) };
+    for (form, dtype, columns, rows) in
+        [(bias(true), DType::Q4, 544, 77), (gated, DType::F16, 264, 33), (bias(false), DType::F32, 9, 521)]
+    {
+        for tokens in [1, 2, 5, 8, 9, 65] {
+            let spec = Spec { form, ..spec(runs, tokens, columns, rows, dtype) };
+            let ways = spec.call(spec.shape(tokens, 0)).ways().len();
+            cases.extend((1..ways).map(|way| accurate("", Spec { way, ..spec })));
+        }
+    }
+}
+
 impl Spec {
+    /// The shard from `first_row` on.
+    fn shape(&self, tokens: usize, first_row: usize) -> Shape {
+        let rows = self.shard.min(self.rows - first_row);
+        let Self { columns, rows: all_rows, before, .. } = *self;
+        Shape { tokens, columns, first_row, rows, all_rows, w_first: before, bias_first: before }
+    }
+
+    fn call(&self, shape: Shape) -> linear::Call {
+        let policy = self.runs.policy(self.deterministic);
+        linear::Call { shape, form: self.form, weight: self.dtype, policy }
+    }
+
     fn name(&self, what: &str) -> String {
         let Self { tokens, columns, rows, dtype, form, .. } = self;
         let many = !self.deterministic && *tokens > MATVEC_TOKENS;
@@ -214,6 +244,10 @@ impl Spec {
             _ => name.push_str(&format!("/{what}{}", self.shard)),
         }
         name.push_str(&format!("/{tokens}x{columns}->{rows}"));
+        if self.way > 0 {
+            let way = format!("{:?}", self.call(self.shape(*tokens, 0)).ways()[self.way]).to_lowercase();
+            name.push_str(&format!("/way-{}", way.replace([' ', '{', '}', ':'], "").replace(',', "-")));
+        }
         for (has, word) in [(form.norm.is_some(), "/norm"), (form.bias, "/bias")] {
             name.push_str(if has { word } else { "" });
         }
@@ -245,21 +279,12 @@ impl Spec {
 
     /// The launches for `data`, with their shards.
     fn work(&self, data: &Data, weight: &Matrix) -> Work {
-        let policy = self.runs.policy(self.deterministic);
         let before = if self.before > 0 { data.before.0.clone().stored(self.dtype).bytes() } else { Vec::new() };
         let shards = (0..self.rows).step_by(self.shard).filter_map(|first_row| {
-            let rows = self.shard.min(self.rows - first_row);
-            let shape = Shape {
-                tokens: data.x.rows(),
-                columns: self.columns,
-                first_row,
-                rows,
-                all_rows: self.rows,
-                w_first: self.before,
-                bias_first: self.before,
-            };
-            let launch = linear::launch(shape, self.form, self.dtype, policy)?;
-            let rows = rows * self.form.weights();
+            let shape = self.shape(data.x.rows(), first_row);
+            let call = self.call(shape);
+            let launch = call.launch(*call.ways().get(self.way)?)?;
+            let rows = shape.rows * self.form.weights();
             Some((launch, vec![("weight", [before.clone(), weight.part(first_row, rows).bytes()].concat())]))
         });
         let mut inputs = vec![("x", data.x.bytes())];

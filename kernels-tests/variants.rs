@@ -128,6 +128,12 @@ fn linears() -> Vec<Launch> {
                     bias_first: 16,
                 };
                 launches.extend(linear::launch(shape, form, weight, policy));
+                // The other ways differ in numbers, which one format tries and the least and the largest of the forms.
+                let call = linear::Call { shape, form, weight, policy };
+                let qkv = matches!(form.output, Output::Qkv(Qkv { kv: KvFormat::F16, .. }));
+                if weight == DType::Q4 && (form == Form::PLAIN || (qkv && form.bias && form.norm.is_some())) {
+                    launches.extend(call.ways().into_iter().skip(1).filter_map(|way| call.launch(way)));
+                }
             }
         }
     }

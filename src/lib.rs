@@ -9,7 +9,7 @@
 //! | 2 | [`quant`], [`shader`], [`text`] | numbers as bytes · WGSL as text · characters and token ids |
 //! | 3 | [`checkpoint`], [`kernels`] | model files · what each kernel means and how it is chosen |
 //! | 4 | [`graph`], [`gpu`] | operations, their shapes, and plans as data · the only `wgpu` in the house |
-//! | 5 | [`runtime`], [`model`] | plans made resident, the reference executor · architectures as graphs |
+//! | 5 | [`runtime`], [`model`], [`tune`] | plans made resident, the reference executor · architectures as graphs · the fastest ways of products |
 //! | 6 | [`engine`], [`quantize`] | sessions, the scheduler, the cache, sampling · checkpoints with narrower weights |
 //! | 7 | [`bench`](mod@bench) | how fast it all is, and how far from the device's limits |
 #![deny(missing_docs)]
@@ -30,6 +30,7 @@ pub mod runtime;
 pub mod shader;
 pub mod tensor;
 pub mod text;
+pub mod tune;
 
 pub use error::{Error, Result};
 

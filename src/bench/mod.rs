@@ -20,10 +20,10 @@ pub mod stats;
 mod synthetic;
 #[cfg(test)]
 mod tests;
-mod timing;
 
+pub use crate::graph::{Cost, Costs};
 pub use compare::{Entry, Pair, SIGNIFICANCE, Verdict, compare};
-pub use cost::{Cost, Costs, test_cost};
+pub use cost::test_cost;
 pub use kernels::kernels;
 pub use localscore::{LOCALSCORE, Scored, localscore};
 pub use measure::{Measured, Protocol, Sample, Test, measure};

@@ -1,9 +1,9 @@
 //! Where a step's time goes: kernel by kernel on the device's own clock, between kernels, and on the host.
 
-use super::cost::{Cost, Costs};
 use super::measure::{Test, fill, rewind};
 use super::roofline::Roofline;
 use crate::engine::{Engine, Session};
+use crate::graph::{Cost, Costs};
 use crate::graph::{Dispatch, Op, Plan};
 use crate::runtime::Clock;
 use crate::{Error, Result};

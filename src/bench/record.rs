@@ -1,10 +1,10 @@
 //! One test's result as named fields, in the order and under the names that llama-bench gives them, with ours after.
 
-use super::cost::Cost;
 use super::measure::{Measured, Sample};
 use super::roofline::Roofline;
 use super::stats::{deviation, mean, percentile};
 use crate::gpu::AdapterInfo;
+use crate::graph::Cost;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::time::Duration;
 

@@ -6,12 +6,12 @@
 
 use super::probes::{dot, empty, fma, matrix, memory};
 use super::stats::percentile;
-use super::timing::{Ready, TRIES, least_seconds, record, seconds};
 use crate::Result;
 use crate::gpu::{Buffer, Gpu, Readback, Usage};
 use crate::kernels::Launch;
 use crate::kernels::random::{self, Numbers};
 use crate::tensor::DType;
+use crate::tune::{Ready, TRIES, least_seconds, record, seconds};
 use serde::Serialize;
 use std::time::Instant;
 

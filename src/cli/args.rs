@@ -1,5 +1,6 @@
 //! Flags that several commands share, named as in llama.cpp where it has them.
 
+use super::tuning::TuningArguments;
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
 use quernel::engine::{EngineOptions, SamplerOptions};
 use quernel::kernels::KvFormat;
@@ -18,9 +19,12 @@ pub struct ModelArguments {
     /// Tokens that the context holds; 0 for all that the model was trained for [default: the model's, 4096 at most]
     #[arg(short, long, value_name = "N")]
     pub ctx_size: Option<usize>,
-    /// Most tokens of a prompt that are computed at once
+    /// Most tokens of prompts that are taken up together
     #[arg(short, long, value_name = "N", default_value_t = EngineOptions::default().batch)]
     pub batch_size: usize,
+    /// Most tokens of a step, also -ub [default: up to -b, as many as the GPU computes in a moment]
+    #[arg(long, value_name = "N")]
+    pub ubatch_size: Option<usize>,
     /// Store matrices on the GPU in this format [default: as in the checkpoint]
     #[arg(long, alias = "dtype", value_name = "FORMAT", value_parser = weights())]
     pub weights: Option<DType>,
@@ -36,6 +40,8 @@ pub struct ModelArguments {
     /// Multiply prompts by the GPU's cooperative matrices, where it has them (experimental)
     #[arg(long)]
     pub matrices: bool,
+    #[command(flatten)]
+    pub tuning: TuningArguments,
     /// Keep the GPU interface's checks of every index in the shaders (slower)
     #[arg(long)]
     pub checked_shaders: bool,
@@ -50,6 +56,7 @@ impl ModelArguments {
         EngineOptions {
             context: self.ctx_size.map(|context| if context == 0 { trained } else { context }),
             batch: self.batch_size,
+            ubatch: self.ubatch_size,
             deterministic: self.deterministic,
             dtype: self.weights,
             kv: self.kv,

@@ -14,6 +14,7 @@ mod perplexity;
 mod plan;
 mod quantize;
 mod timings;
+mod tuning;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

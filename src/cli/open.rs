@@ -67,17 +67,19 @@ impl Files {
 
     /// Uploads the model to an adapter that is open.
     pub fn load(self, gpu: Gpu, arguments: &ModelArguments) -> anyhow::Result<Engine> {
+        let options = EngineOptions { tuning: arguments.tuning.stored(&gpu), ..self.options };
         let bar = progress_bar("uploading", arguments.quiet);
         let progress = &mut |done, total| {
             bar.set_length(total);
             bar.set_position(done);
         };
-        let engine = block_on(Engine::load(self.checkpoint, gpu, self.options, progress));
+        let engine = block_on(Engine::load(self.checkpoint, gpu, options, progress));
         bar.finish_and_clear();
-        let engine = engine?;
+        let mut engine = engine?;
         if !arguments.quiet {
             eprintln!("weights: {}", engine.formats());
         }
+        arguments.tuning.tune(&mut engine, false, arguments.quiet)?;
         Ok(engine)
     }
 }

@@ -3,14 +3,15 @@
 use super::fit::Fit;
 use super::schedule::{Part, schedule};
 use super::session::{Pool, lock};
-use super::{EngineOptions, PagePool, SamplerOptions, Session, batch};
+use super::{EngineOptions, Pace, PagePool, SamplerOptions, Session, batch};
 use crate::checkpoint::{Checkpoint, Config, Generation};
 use crate::gpu::Gpu;
-use crate::graph::{Formats, Plan, StepShape, Tensors};
+use crate::graph::{Costs, Formats, Plan, StepShape, Tensors};
 use crate::kernels::{PAGE_TOKENS, Policy};
 use crate::model::{Model, Outputs};
 use crate::runtime::{Clock, Executor, Need, PlanId, Progress, Reference, StepInputs, Ticket};
 use crate::text::Tokenizer;
+use crate::tune::Tuning;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -40,12 +41,15 @@ pub struct Engine {
     pub(super) words: Vec<u32>,
     /// The plan of the last step.
     last: Option<PlanId>,
+    pub(super) pace: Pace,
+    pub(super) tuning: Tuning,
 }
 
 /// A plan that is resident, and the step's numbers in its layout.
 pub(super) struct Ready {
     pub(super) plan: PlanId,
     pub(super) inputs: StepInputs,
+    costs: Costs,
 }
 
 impl Engine {
@@ -101,6 +105,7 @@ impl Engine {
         let reference = options.check.then(|| Reference::new(&graph.caches, pages));
         let formats = graph.formats();
         let plan = Plan::new(graph, gpu.caps(), policy)?;
+        let (pace, tuning) = (Pace::of(gpu.caps()), options.tuning_of(gpu.info()));
         let executor = Executor::load(gpu, &plan, pages, &*tensors, progress).await?;
         Ok(Self {
             tensors,
@@ -119,6 +124,8 @@ impl Engine {
             reference,
             words: Vec::new(),
             last: None,
+            pace,
+            tuning,
         })
     }
 
@@ -146,7 +153,8 @@ impl Engine {
         }
         sessions.iter_mut().for_each(|session| session.go_ahead(None));
         let mut next = vec![None; sessions.len()];
-        let parts = schedule(sessions, self.options.batch, self.options.sessions);
+        let most = self.options.step_tokens();
+        let parts = schedule(sessions, most, self.pace.tokens(most), self.options.sessions);
         for part in parts.iter().filter(|part| part.last) {
             sessions[part.session].expect_room()?;
         }
@@ -156,7 +164,7 @@ impl Engine {
         };
         let Some(ticket) = self.run(sessions, &parts, outputs, false).await? else { return Ok(next) };
         if parts.iter().any(|part| part.last) {
-            self.executor.read(&ticket, 0, &mut self.words).await?;
+            self.read(&ticket).await?;
         }
         for (row, part) in parts.iter().filter(|part| part.last).enumerate() {
             next[part.session] = Some(self.choose(sessions[part.session], outputs, row)?);
@@ -194,11 +202,11 @@ impl Engine {
     /// # Errors
     /// As [`step`](Self::step).
     pub async fn next_logits(&mut self, session: &mut Session) -> Result<&[f32]> {
-        let count = session.waiting().min(self.logits_at_once());
+        let count = session.waiting().min(self.pace.tokens(self.logits_at_once()));
         let parts = [Part { session: 0, tokens: count, last: count == session.waiting() }];
         let parts = if count == 0 { &[] } else { &parts[..] };
         if let Some(ticket) = self.run(&mut [&mut *session], parts, Outputs::Logits, true).await? {
-            self.executor.read(&ticket, 0, &mut self.words).await?;
+            self.read(&ticket).await?;
             session.commit(count);
         }
         Ok(bytemuck::cast_slice(&self.words[..count * self.model.vocab()]))
@@ -206,7 +214,7 @@ impl Engine {
 
     /// Most tokens whose logits are brought to the host at once.
     pub fn logits_at_once(&self) -> usize {
-        let most = (LOGITS_AT_ONCE / (4 * self.model.vocab())).clamp(1, self.options.batch);
+        let most = (LOGITS_AT_ONCE / (4 * self.model.vocab())).clamp(1, self.options.step_tokens());
         // The largest power of two, since counts are rounded up to one.
         1 << most.ilog2()
     }
@@ -229,15 +237,47 @@ impl Engine {
         let pitch = batch::table_pitch(tables, self.context);
         let shape = batch::shape(parts, every_position, self.options.sessions, pitch);
         self.prepare(shape, outputs)?;
-        let Self { plans, executor, reference, tensors, .. } = self;
+        let Self { plans, executor, reference, tensors, pace, .. } = self;
         let Some(ready) = plans.get_mut(&(shape, outputs)) else { return Ok(None) };
         batch::fill(&mut ready.inputs, sessions, parts, every_position)?;
+        let first = parts.iter().map(|part| sessions[part.session].computed()).max().unwrap_or(0);
+        let began = pace.now().filter(|_| reference.is_none() && !executor.takes_time());
+        let cuts = pace.cuts(shape.tokens, ready.costs.each(first));
         let ticket = match reference {
-            None => executor.run(ready.plan, &ready.inputs)?,
+            None => executor.run_in_parts(ready.plan, &ready.inputs, &cuts)?,
             Some(reference) => executor.run_checked(ready.plan, &ready.inputs, &**tensors, reference).await?,
         };
         self.last = Some(ready.plan);
+        let step = (shape.tokens, ready.costs.step(first).flops);
+        if let Some(before) = pace.submitted(&ticket, began, step) {
+            executor.wait(&before.ticket).await?;
+            pace.learn(&before);
+        }
         Ok(Some(ticket))
+    }
+
+    /// Waits for a step, and brings its first output to the host.
+    async fn read(&mut self, ticket: &Ticket) -> Result<()> {
+        self.executor.read(ticket, 0, &mut self.words).await?;
+        if let Some(step) = self.pace.take(ticket) {
+            self.pace.learn(&step);
+        }
+        Ok(())
+    }
+
+    /// Replaces how much of a prompt a step takes, which follows from the adapter and the system's clock by default.
+    pub fn set_pace(&mut self, pace: Pace) {
+        self.pace = pace;
+    }
+
+    /// Submissions to the device so far: one for each step that fits the pace's bound.
+    pub fn submissions(&self) -> u64 {
+        self.executor.submissions()
+    }
+
+    /// How much of a prompt a step takes.
+    pub fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// Has the device take the time of every step from now on, or no longer.
@@ -260,7 +300,8 @@ impl Engine {
         if !self.plans.contains_key(&(shape, outputs)) {
             let plan = self.plan(shape, outputs)?;
             let inputs = StepInputs::new(shape, self.executor.gpu().caps().binding_alignment);
-            let ready = Ready { plan: self.executor.add(plan)?, inputs };
+            let costs = Costs::new(&plan);
+            let ready = Ready { plan: self.executor.add(plan)?, inputs, costs };
             self.plans.insert((shape, outputs), ready);
         }
         Ok(())
@@ -272,7 +313,7 @@ impl Engine {
     /// [`Error::DoesNotFit`] where the adapter's limits are too small for it.
     pub fn plan(&self, shape: StepShape, outputs: Outputs) -> Result<Plan> {
         let graph = self.model.graph(shape, self.context, outputs, &*self.tensors, self.options.dtype)?;
-        Plan::new(graph.with_kv(self.options.kv), self.executor.gpu().caps(), self.policy)
+        Plan::tuned(graph.with_kv(self.options.kv), self.executor.gpu().caps(), self.policy, &self.tuning.ways)
     }
 
     /// The next token of the session whose logits, or the largest of them, are in `row` of what was read.

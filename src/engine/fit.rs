@@ -41,9 +41,9 @@ impl Fit<'_> {
 
     /// The largest step, and the step of one token.
     fn need(&self, context: usize, dtype: Option<DType>) -> Result<Need> {
-        let EngineOptions { batch, sessions, kv, .. } = *self.options;
+        let EngineOptions { sessions, kv, .. } = *self.options;
         let table_pitch = context.div_ceil(PAGE_TOKENS);
-        let tokens = batch.min(context.saturating_mul(sessions)).next_power_of_two();
+        let tokens = self.options.step_tokens().min(context.saturating_mul(sessions)).next_power_of_two();
         let plan = |tokens, outputs: usize, wanted| {
             let step = StepShape { tokens, outputs: outputs.next_power_of_two(), sequences: sessions, table_pitch };
             let graph = self.model.graph(step, context, wanted, self.tensors, dtype)?;

@@ -1,7 +1,9 @@
 //! What an engine is to be like.
 
+use crate::gpu::AdapterInfo;
 use crate::kernels::KvFormat;
 use crate::tensor::DType;
+use crate::tune::{Device, Tuning};
 use crate::{Error, Result};
 
 /// How an [`Engine`](super::Engine) is set up.
@@ -17,8 +19,11 @@ pub struct EngineOptions {
     /// Tokens that a session can hold; by default what the model was trained for, and
     /// [`DEFAULT_CONTEXT`](Self::DEFAULT_CONTEXT) at most, since the cache of a long context is large.
     pub context: Option<usize>,
-    /// Most tokens of a step: how much of a prompt is computed at once.
+    /// Most tokens of prompts that are taken up together.
     pub batch: usize,
+    /// Most tokens of a step, where it is to be fewer than `batch`. Below both, the time that steps take decides: see
+    /// [`Pace`](super::Pace).
+    pub ubatch: Option<usize>,
     /// Sessions that a step can hold, each of the whole context.
     pub sessions: usize,
     /// Give a token the same numbers, bit for bit, alone, in a batch, and however its prompt is cut up.
@@ -32,6 +37,9 @@ pub struct EngineOptions {
     pub kv: KvFormat,
     /// Multiply prompts by the adapter's cooperative matrices, where it has them: they round activations to halves.
     pub matrices: bool,
+    /// The fastest ways of products, as [`Engine::tuning`](super::Engine::tuning) gave them; ignored where it belongs to
+    /// another device or version, and where numbers are to be deterministic.
+    pub tuning: Option<Tuning>,
     /// Compute every step by definition as well, node by node, and stop where the GPU differs. Slow.
     pub check: bool,
 }
@@ -56,10 +64,29 @@ impl EngineOptions {
             _ => Err(Error::option(option, format!("{value} is not between 1 and {most}"))),
         };
         within("--batch-size", self.batch, Self::MAX_BATCH)?;
+        within("--ubatch-size", self.step_tokens(), Self::MAX_BATCH)?;
         within("--sessions", self.sessions, Self::MAX_SESSIONS)?;
         match self.dtype {
             Some(DType::U32) => Err(Error::option("--dtype", "u32 is no format for weights; use f32, f16 or bf16")),
             _ => Ok(()),
+        }
+    }
+
+    /// Most tokens that a step has.
+    pub fn step_tokens(&self) -> usize {
+        self.ubatch.map_or(self.batch, |ubatch| ubatch.min(self.batch))
+    }
+
+    /// The tuning for an adapter: what was given, if it belongs to it.
+    pub(super) fn tuning_of(&self, info: &AdapterInfo) -> Tuning {
+        let device = Device::new(info);
+        match &self.tuning {
+            Some(tuning) if tuning.device == device => tuning.clone(),
+            None => Tuning::new(device),
+            Some(tuning) => {
+                tracing::warn!(of = ?tuning.device, "ignored a tuning that belongs to another device or version");
+                Tuning::new(device)
+            }
         }
     }
 
@@ -85,12 +112,14 @@ impl Default for EngineOptions {
         Self {
             context: None,
             batch: 512,
+            ubatch: None,
             sessions: 1,
             deterministic: false,
             dtype: None,
             memory: None,
             kv: KvFormat::F16,
             matrices: false,
+            tuning: None,
             check: false,
         }
     }

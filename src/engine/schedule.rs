@@ -13,19 +13,21 @@ pub(super) struct Part {
     pub(super) last: bool,
 }
 
-/// Divides a step of at most `batch` tokens and `sequences` sessions.
+/// Divides a step of at most `batch` tokens and `sequences` sessions; a prompt fills it up to `pace` tokens.
 ///
 /// Sessions that wait for one token come first, so that a long prompt does not hold up those that already speak; then
 /// prompts in order, the last of them in part.
-pub(super) fn schedule(sessions: &[&mut Session], batch: usize, sequences: usize) -> Vec<Part> {
+pub(super) fn schedule(sessions: &[&mut Session], batch: usize, pace: usize, sequences: usize) -> Vec<Part> {
     let waiting: Vec<usize> = sessions.iter().map(|session| session.waiting()).collect();
-    divide(&waiting, batch, sequences)
+    divide(&waiting, batch, pace, sequences)
 }
 
-fn divide(waiting: &[usize], batch: usize, sequences: usize) -> Vec<Part> {
+fn divide(waiting: &[usize], batch: usize, pace: usize, sequences: usize) -> Vec<Part> {
     let mut order: Vec<usize> = (0..waiting.len()).filter(|&session| waiting[session] > 0).collect();
     order.sort_by_key(|&session| waiting[session] > 1);
-    let mut room = batch;
+    // Sessions that already speak are not held up, and leave something for a prompt: steps are rounded up anyway.
+    let speakers = order.iter().take_while(|&&session| waiting[session] == 1).count();
+    let mut room = pace.max((speakers + 1).next_power_of_two()).min(batch);
     let mut parts = Vec::new();
     for session in order.into_iter().take(sequences) {
         let tokens = waiting[session].min(room);
@@ -44,14 +46,25 @@ mod tests {
 
     #[test]
     fn speakers_come_before_prompts_and_prompts_are_cut() {
-        let parts = divide(&[100, 1, 0, 1, 50], 64, 8);
+        let parts = divide(&[100, 1, 0, 1, 50], 64, 64, 8);
         let plain: Vec<_> = parts.iter().map(|part| (part.session, part.tokens, part.last)).collect();
         assert_eq!(plain, [(1, 1, true), (3, 1, true), (0, 62, false)]);
     }
 
     #[test]
+    fn the_pace_holds_prompts_back_and_never_speakers() {
+        let tokens = |waiting: &[usize], pace| -> Vec<_> {
+            divide(waiting, 64, pace, 64).iter().map(|part| part.tokens).collect()
+        };
+        assert_eq!(tokens(&[100], 16), [16]);
+        assert_eq!(tokens(&[100, 1], 16), [1, 15]);
+        assert_eq!(tokens(&[1; 20], 16), [1; 20]);
+        assert_eq!(tokens(&[1, 1, 1, 1, 100], 4), [1, 1, 1, 1, 4]);
+    }
+
+    #[test]
     fn a_step_holds_no_more_sessions_than_it_has_page_tables() {
-        assert_eq!(divide(&[1, 1, 1], 64, 2).len(), 2);
-        assert!(divide(&[0, 0], 64, 2).is_empty());
+        assert_eq!(divide(&[1, 1, 1], 64, 64, 2).len(), 2);
+        assert!(divide(&[0, 0], 64, 64, 2).is_empty());
     }
 }

@@ -2,15 +2,15 @@
 
 use super::plan::{Buffer, Dispatch, Place, Plan};
 use super::{Linear, Node, Op, Shard, StepInput, Value};
-use crate::kernels::linear::Form;
-use crate::kernels::{self, Launch, Policy, attention, embed, linear};
+use crate::kernels::linear::{Call, Form};
+use crate::kernels::{self, Launch, Policy, Ways, attention, embed, linear};
 use crate::tensor::Fact;
 use crate::{Error, Result};
 use std::ops::Range;
 
 /// The dispatches of every node, in order.
-pub(super) fn lower(plan: &Plan, policy: Policy) -> Result<Vec<Dispatch>> {
-    let mut lowering = Lowering { plan, policy, dispatches: Vec::new() };
+pub(super) fn lower(plan: &Plan, policy: Policy, ways: &Ways) -> Result<Vec<Dispatch>> {
+    let mut lowering = Lowering { plan, policy, ways, dispatches: Vec::new() };
     for (index, node) in plan.graph.nodes.iter().enumerate() {
         lowering.node(index, node)?;
     }
@@ -20,6 +20,7 @@ pub(super) fn lower(plan: &Plan, policy: Policy) -> Result<Vec<Dispatch>> {
 struct Lowering<'a> {
     plan: &'a Plan,
     policy: Policy,
+    ways: &'a Ways,
     dispatches: Vec<Dispatch>,
 }
 
@@ -65,7 +66,7 @@ impl Lowering<'_> {
             bindings.push((*name, self.whole(node, input)?));
         }
         bindings.push(("y", self.whole(node, Value(index))?));
-        self.dispatches.push(Dispatch { node: index, launch, bindings });
+        self.dispatches.push(Dispatch { node: index, launch, bindings, call: None });
         Ok(())
     }
 
@@ -91,7 +92,7 @@ impl Lowering<'_> {
         let launch = kernels::attention_merge::launch(extent.tokens, heads, chunks, self.policy);
         let step = [StepInput::Positions, StepInput::Sequences].map(|input| (input.name(), Buffer::Step(input)));
         let bindings = step.into_iter().chain([("partials", partials), ("y", y)]).collect();
-        self.dispatches.push(Dispatch { node: index, launch, bindings });
+        self.dispatches.push(Dispatch { node: index, launch, bindings, call: None });
         Ok(())
     }
 
@@ -106,7 +107,7 @@ impl Lowering<'_> {
             ("k_cache", Buffer::Keys(layer)),
             ("v_cache", Buffer::Values(layer)),
         ];
-        self.dispatches.push(Dispatch { node: index, launch, bindings });
+        self.dispatches.push(Dispatch { node: index, launch, bindings, call: None });
         Ok(())
     }
 
@@ -121,7 +122,7 @@ impl Lowering<'_> {
             let table = embed::Table { dtype: fact.dtype, first, rows, columns, w_first };
             let launch = embed::launch(count, table).ok_or_else(|| no_kernel(node, &fact))?;
             let bindings = vec![("ids", ids), ("weight", buffer), ("y", y)];
-            self.dispatches.push(Dispatch { node: index, launch, bindings });
+            self.dispatches.push(Dispatch { node: index, launch, bindings, call: None });
         }
         Ok(())
     }
@@ -146,10 +147,13 @@ impl Lowering<'_> {
         for Part { rows, w_first, buffer } in self.parts(node, linear.weights[0])? {
             let (first_row, columns) = (rows.start, fact.shape.columns());
             let shape = linear::Shape { tokens, columns, first_row, rows: rows.len(), all_rows, w_first, bias_first };
-            let launch = linear::launch(shape, form, fact.dtype, self.policy);
+            let call = Call { shape, form, weight: fact.dtype, policy: self.policy };
+            // One that was tuned for another policy may not be among the ways of this one.
+            let tuned = self.ways.get(&call.product()).and_then(|&way| call.launch(way));
+            let launch = tuned.or_else(|| call.launch(*call.ways().first()?));
             let launch = launch.ok_or_else(|| no_kernel(node, &fact))?;
             let bindings = common.iter().copied().chain([("weight", buffer)]).collect();
-            self.dispatches.push(Dispatch { node: index, launch, bindings });
+            self.dispatches.push(Dispatch { node: index, launch, bindings, call: Some(call) });
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 //! what a model is called, where tensors come from, or how a buffer is made.
 
 mod builder;
+mod cost;
 mod dot;
 mod formats;
 mod fuse;
@@ -19,6 +20,7 @@ mod tensors;
 mod weights;
 
 pub use builder::Builder;
+pub use cost::{Cost, Costs};
 pub use formats::{Formats, Why};
 pub use memory::{Lifetime, Memory, assign};
 pub use op::{Cache, Graph, Linear, Node, Op, Value, Weight};

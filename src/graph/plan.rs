@@ -5,7 +5,7 @@ use super::lower::lower;
 use super::memory::{Lifetime, assign};
 use super::stack::{WeightBuffer, WeightUse, stack};
 use super::{Cache, Graph, Op, StepInput, StepShape, Value};
-use crate::kernels::{KvFormat, Launch, Policy, attention};
+use crate::kernels::{KvFormat, Launch, Policy, Ways, attention, linear};
 use crate::tensor::{Caps, Fact};
 use crate::{Error, Result};
 use std::fmt;
@@ -52,6 +52,8 @@ pub struct Dispatch {
     pub launch: Launch,
     /// What it binds, by the shader's names.
     pub bindings: Vec<(&'static str, Buffer)>,
+    /// The product that it computes, where it is one: there are several ways to.
+    pub call: Option<linear::Call>,
 }
 
 /// Everything a step does.
@@ -81,13 +83,21 @@ impl Plan {
     /// # Errors
     /// [`Error::DoesNotFit`] where a value or a single row of a weight exceeds what can be bound.
     pub fn new(graph: Graph, caps: &Caps, policy: Policy) -> Result<Self> {
+        Self::tuned(graph, caps, policy, &Ways::new())
+    }
+
+    /// As [`new`](Self::new), with products computed in these ways, where they are known and the policy has them.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn tuned(graph: Graph, caps: &Caps, policy: Policy, ways: &Ways) -> Result<Self> {
         // Before anything is fused: every step's plan must find the weights in the same buffers.
         let (weights, weight_buffers) = stack(&graph, caps)?;
         let graph = fuse(graph, &weights, caps, policy);
         let Placed { places, scratch, slots } = place(&graph, caps, policy)?;
         let dispatches = Vec::new();
         let mut plan = Self { step: graph.step, graph, places, scratch, slots, weights, weight_buffers, dispatches };
-        plan.dispatches = lower(&plan, policy)?;
+        plan.dispatches = lower(&plan, policy, ways)?;
         for dispatch in &plan.dispatches {
             let widest = dispatch.launch.grid.iter().copied().max().unwrap_or(0);
             if widest > caps.max_workgroups {

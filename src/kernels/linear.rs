@@ -14,7 +14,8 @@
 
 use super::activation::Act;
 use super::policy::quant;
-use super::{KvFormat, Launch, PAGE_TOKENS, Policy, Rung, WORKGROUP, fold, launch as make, params, quads};
+use super::ways::{Product, Way, ways};
+use super::{KvFormat, Launch, PAGE_TOKENS, Policy, Rung, fold, launch as make, params, quads};
 use crate::tensor::{DType, GROUP, pitch};
 
 params! {
@@ -68,12 +69,6 @@ pub(super) const fn cooperative_memory(size: u32) -> u32 {
 
 /// Most tokens of a step that `matvec` takes.
 pub const MATVEC_TOKENS: usize = 8;
-
-/// Most tokens that one workgroup of `matvec` takes.
-const TOGETHER: usize = 4;
-
-/// Threads of a workgroup of `matvec_rows` and `matmul_rows`: as many as the processors' vectors have lanes.
-const LANES: usize = 8;
 
 /// Bytes of the rows of a workgroup of `matvec_rows` that a processor's cache holds while they are multiplied.
 const STREAMED: usize = 128 << 10;
@@ -155,73 +150,143 @@ pub struct Shape {
     pub bias_first: usize,
 }
 
-/// Multiplies tokens by one shard of W. Binds `x`, `weight`, `y`; `norm`, `bias` (of all rows) and `residual`, or `angles`,
-/// `positions`, `kv_rows`, `k_cache` and `v_cache`, where the form has them. `None` where the weight's storage has no codec, or no shader computes this form for so many tokens.
+/// One shard's product as it is asked for: [`launch`](Self::launch) makes it a dispatch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Call {
+    /// Its shapes.
+    pub shape: Shape,
+    /// What surrounds it.
+    pub form: Form,
+    /// How W is stored.
+    pub weight: DType,
+    /// How its kernel is to be chosen.
+    pub policy: Policy,
+}
+
+/// [`Call::launch`] in the way that is the default.
 pub fn launch(shape: Shape, form: Form, weight: DType, policy: Policy) -> Option<Launch> {
-    let quant = quant(weight).filter(|_| !weight.is_grouped() || shape.columns.is_multiple_of(GROUP))?;
-    let qkv = if let Output::Qkv(qkv) = form.output { Some(qkv) } else { None };
-    let units = match form.output {
-        Output::Plain | Output::Residual => shape.rows.div_ceil(8),
-        Output::Gated(_) => shape.rows.div_ceil(4),
-        Output::Qkv(qkv) => (qkv.heads + 2 * qkv.kv_heads) * qkv.head_dim / 8,
-    };
-    let params = Params {
-        tokens: shape.tokens as u32,
-        units: units as u32,
-        rows: shape.rows as u32,
-        columns: shape.columns as u32,
-        packs: (pitch(shape.columns) / pack(weight)) as u32,
-        row_words: (weight.row_bytes(pitch(shape.columns)) / 16) as u32,
-        x_quads: quads(shape.columns),
-        y_quads: quads(shape.all_rows),
-        y_first: (shape.first_row / 4) as u32,
-        w_first: shape.w_first as u32,
-        bias_first: (shape.bias_first / 4) as u32,
-        epsilon: form.norm.unwrap_or(0.0),
-        heads: qkv.map_or(0, |qkv| qkv.heads as u32),
-        kv_heads: qkv.map_or(0, |qkv| qkv.kv_heads as u32),
-    };
-    let mut constants = vec![("TAIL", u32::from(!shape.columns.is_multiple_of(crate::tensor::PITCH)))];
-    if let Some(qkv) = qkv {
-        constants.extend([("HEAD_QUADS", (qkv.head_dim / 4) as u32), ("PAGE_TOKENS", PAGE_TOKENS as u32)]);
-    }
-    let many = shape.tokens > MATVEC_TOKENS && !policy.deterministic;
-    let mut slots = vec![quant, bias_slot(form.bias)];
-    if many && !policy.processor {
-        let plain = form == Form { bias: form.bias, ..Form::PLAIN };
-        return plain.then(|| tiled(shape, weight, policy.rung, slots, constants, params));
-    }
-    slots.extend([("input", if form.norm.is_some() { "input/rms_norm" } else { "input/plain" })]);
-    slots.extend(form.output.slots());
-    let tokens = |together: usize| shape.tokens.next_power_of_two().min(together);
-    let grid = |workgroups: usize, together: usize| {
-        let [x, y, _] = fold(workgroups);
-        [x, y, shape.tokens.div_ceil(together) as u32]
-    };
-    if policy.processor {
-        constants.insert(0, ("WORKGROUP", LANES as u32));
-        let workgroups = units.div_ceil(LANES);
-        if shape.tokens == 1 || policy.deterministic {
-            let shared = policy.rung == Rung::Eight && shape.columns.is_multiple_of(4 * LANES);
-            slots.push(("columns", if shared { "columns/subgroup" } else { "columns/own" }));
-            let bytes = 8 * LANES * weight.row_bytes(pitch(shape.columns));
-            constants.insert(1, ("STREAM", u32::from(bytes <= STREAMED)));
-            return Some(make("linear", "matvec_rows", slots, constants, params, grid(workgroups, 1)));
+    let call = Call { shape, form, weight, policy };
+    call.launch(*call.ways().first()?)
+}
+
+impl Call {
+    /// Multiplies tokens by one shard of W in one of its [`ways`](Self::ways). Binds `x`, `weight`, `y`; `norm`, `bias` (of
+    /// all rows) and `residual`, or `angles`, `positions`, `kv_rows`, `k_cache` and `v_cache`, where the form has them.
+    /// `None` where the weight's storage has no codec, or the way is none of this product's.
+    pub fn launch(self, way: Way) -> Option<Launch> {
+        let Self { shape, form, weight, policy } = self;
+        let quant = quant(weight).filter(|_| !weight.is_grouped() || shape.columns.is_multiple_of(GROUP))?;
+        if !self.ways().contains(&way) {
+            return None;
         }
-        let together = tokens(TOGETHER);
-        constants.insert(1, ("TOKENS", together as u32));
-        return Some(make("linear", "matmul_rows", slots, constants, params, grid(workgroups, together)));
+        let units = self.units();
+        let (params, mut constants) = (self.params(units), self.constants());
+        let mut slots = vec![quant, bias_slot(form.bias)];
+        if let Way::Matmul | Way::MatmulCoop = way {
+            return Some(tiled(shape, way, policy.rung, slots, constants, params));
+        }
+        slots.extend([("input", if form.norm.is_some() { "input/rms_norm" } else { "input/plain" })]);
+        slots.extend(form.output.slots());
+        let grid = |workgroups: usize, together: u32| {
+            let [x, y, _] = fold(workgroups);
+            [x, y, (shape.tokens as u32).div_ceil(together)]
+        };
+        let rows = |threads: u32| units.div_ceil(threads as usize);
+        let (shader, grid) = match way {
+            Way::Matvec { threads, tokens, subgroups } => {
+                slots.push(if subgroups { Rung::Subgroup.reduce() } else { Rung::Portable.reduce() });
+                constants.splice(0..0, [("WORKGROUP", threads), ("TOKENS", tokens)]);
+                ("matvec", grid(units, tokens))
+            }
+            Way::MatmulRows { threads, tokens } => {
+                constants.splice(0..0, [("WORKGROUP", threads), ("TOKENS", tokens)]);
+                ("matmul_rows", grid(rows(threads), tokens))
+            }
+            Way::MatvecRows { threads } => {
+                slots.push(self.columns_slot(threads));
+                let bytes = 8 * threads as usize * weight.row_bytes(pitch(shape.columns));
+                constants.splice(0..0, [("WORKGROUP", threads), ("STREAM", u32::from(bytes <= STREAMED))]);
+                ("matvec_rows", grid(rows(threads), 1))
+            }
+            Way::Matmul | Way::MatmulCoop => return None,
+        };
+        Some(make("linear", shader, slots, constants, params, grid))
     }
-    slots.push(policy.rung.reduce());
-    let together = tokens(TOGETHER);
-    constants.splice(0..0, [("WORKGROUP", WORKGROUP), ("TOKENS", together as u32)]);
-    Some(make("linear", "matvec", slots, constants, params, grid(units, together)))
+
+    /// The file that fills the slot `columns` for so many threads.
+    fn columns_slot(self, threads: u32) -> (&'static str, &'static str) {
+        let lanes = 8;
+        let whole = self.shape.columns.is_multiple_of(4 * lanes) && threads as usize == lanes;
+        let shared = self.policy.rung == Rung::Eight && whole;
+        ("columns", if shared { "columns/subgroup" } else { "columns/own" })
+    }
+
+    /// The ways to compute it: the default first, then those that may be faster, as far as numbers must not be the same
+    /// whatever the step. Each stays within WebGPU's default limits, or those of the policy's rung.
+    pub fn ways(self) -> Vec<Way> {
+        let (form, tokens) = (self.form, self.shape.tokens);
+        let plain = form == Form { bias: form.bias, ..Form::PLAIN };
+        ways(tokens, plain, self.weight, self.policy)
+    }
+
+    /// What it is to a tuning.
+    pub fn product(self) -> Product {
+        let Shape { columns, tokens, .. } = self.shape;
+        let rows = match self.form.output {
+            Output::Plain | Output::Residual => self.shape.rows,
+            Output::Gated(_) => 2 * self.shape.rows,
+            Output::Qkv(_) => 8 * self.units(),
+        };
+        let weights = self.weight.name().to_owned();
+        let (form, rung) = (self.form.to_string(), self.policy.rung.to_string());
+        Product { form, weights, rows, columns, tokens: Product::bucket(tokens), rung }
+    }
+
+    fn units(self) -> usize {
+        match self.form.output {
+            Output::Plain | Output::Residual => self.shape.rows.div_ceil(8),
+            Output::Gated(_) => self.shape.rows.div_ceil(4),
+            Output::Qkv(qkv) => (qkv.heads + 2 * qkv.kv_heads) * qkv.head_dim / 8,
+        }
+    }
+
+    fn params(self, units: usize) -> Params {
+        let Self { shape, form, weight, .. } = self;
+        let (heads, kv_heads) = match form.output {
+            Output::Qkv(qkv) => (qkv.heads as u32, qkv.kv_heads as u32),
+            _ => (0, 0),
+        };
+        Params {
+            tokens: shape.tokens as u32,
+            units: units as u32,
+            rows: shape.rows as u32,
+            columns: shape.columns as u32,
+            packs: (pitch(shape.columns) / pack(weight)) as u32,
+            row_words: (weight.row_bytes(pitch(shape.columns)) / 16) as u32,
+            x_quads: quads(shape.columns),
+            y_quads: quads(shape.all_rows),
+            y_first: (shape.first_row / 4) as u32,
+            w_first: shape.w_first as u32,
+            bias_first: (shape.bias_first / 4) as u32,
+            epsilon: form.norm.unwrap_or(0.0),
+            heads,
+            kv_heads,
+        }
+    }
+
+    fn constants(self) -> Vec<(&'static str, u32)> {
+        let mut constants = vec![("TAIL", u32::from(!self.shape.columns.is_multiple_of(crate::tensor::PITCH)))];
+        if let Output::Qkv(qkv) = self.form.output {
+            constants.extend([("HEAD_QUADS", (qkv.head_dim / 4) as u32), ("PAGE_TOKENS", PAGE_TOKENS as u32)]);
+        }
+        constants
+    }
 }
 
 /// A launch that tiles rows and tokens.
 fn tiled(
     shape: Shape,
-    weight: DType,
+    way: Way,
     rung: Rung,
     mut slots: Vec<(&'static str, &'static str)>,
     mut constants: Vec<(&'static str, u32)>,
@@ -231,7 +296,7 @@ fn tiled(
         let [x, y, _] = fold(shape.rows.div_ceil(rows));
         [x, y, shape.tokens.div_ceil(tokens) as u32]
     };
-    let (Rung::Cooperative { size, lanes }, true) = (rung, weight != DType::F32) else {
+    let (Rung::Cooperative { size, lanes }, Way::MatmulCoop) = (rung, way) else {
         return make("linear", "matmul", slots, constants, params, grid(TILE, TILE));
     };
     let patch = 2 * size as usize;
@@ -239,6 +304,19 @@ fn tiled(
     slots.push(("matrix", if size == 16 { "matrix/16" } else { "matrix/8" }));
     constants.extend([("ACROSS", across as u32), ("LANES", lanes)]);
     make("linear", "matmul_coop", slots, constants, params, grid(8 * size as usize, patch * across))
+}
+
+impl std::fmt::Display for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let output = match self.output {
+            Output::Plain => "plain",
+            Output::Residual => "residual",
+            Output::Gated(_) => "gated",
+            Output::Qkv(_) => "qkv",
+        };
+        let (norm, bias) = (if self.norm.is_some() { "norm+" } else { "" }, if self.bias { "bias+" } else { "" });
+        write!(f, "{norm}{bias}{output}")
+    }
 }
 
 impl Output {

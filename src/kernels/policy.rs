@@ -59,6 +59,17 @@ impl Rung {
     }
 }
 
+impl std::fmt::Display for Rung {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Portable => f.write_str("portable"),
+            Self::Subgroup => f.write_str("subgroup"),
+            Self::Eight => f.write_str("eight"),
+            Self::Cooperative { size, .. } => write!(f, "cooperative {size}"),
+        }
+    }
+}
+
 /// How kernels are to be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Policy {

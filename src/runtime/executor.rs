@@ -23,6 +23,7 @@ pub struct Executor {
     raw: Vec<u8>,
     /// Steps submitted so far, of all plans.
     submitted: u64,
+    submissions: u64,
     /// The last steps of each plan, by the readback buffer that they use.
     last: Vec<[u64; UNDER_WAY]>,
     clock: Option<Clock>,
@@ -51,6 +52,13 @@ pub enum Clock {
 /// A plan that an [`Executor`] has made resident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PlanId(usize);
+
+impl Ticket {
+    /// Whether both are of one step.
+    pub fn is(&self, other: &Self) -> bool {
+        self.serial == other.serial
+    }
+}
 
 impl Executor {
     /// Uploads the weights that `plan` uses, and makes caches of `pages` pages for its layers.
@@ -81,6 +89,7 @@ impl Executor {
             plans: Vec::new(),
             raw: Vec::new(),
             submitted: 0,
+            submissions: 0,
             last: Vec::new(),
             clock: None,
             timer: None,
@@ -114,7 +123,29 @@ impl Executor {
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::Gpu`].
     pub fn run(&mut self, plan: PlanId, inputs: &StepInputs) -> Result<Ticket> {
-        self.submit(plan, inputs, None)
+        self.submit(plan, inputs, None, &[])
+    }
+
+    /// As [`run`](Self::run), in several submissions: `cuts` are the dispatches that they begin with, after the first, in
+    /// order. A step whose time is taken is one all the same.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_in_parts(&mut self, plan: PlanId, inputs: &StepInputs, cuts: &[usize]) -> Result<Ticket> {
+        self.submit(plan, inputs, None, cuts)
+    }
+
+    /// Waits until a step has ended.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::Gpu`].
+    pub async fn wait(&self, ticket: &Ticket) -> Result<()> {
+        self.gpu.wait(&ticket.submission).await
+    }
+
+    /// Submissions so far, of all steps.
+    pub fn submissions(&self) -> u64 {
+        self.submissions
     }
 
     /// Has the device take the time of every step from now on, or no longer.
@@ -148,10 +179,16 @@ impl Executor {
             return Err(Error::Gpu { message: "another step took the place of what was to be carried on".to_owned() });
         }
         let carried = self.resident(before.plan)?.first_word(0)?;
-        self.submit(plan, inputs, Some(carried))
+        self.submit(plan, inputs, Some(carried), &[])
     }
 
-    fn submit(&mut self, plan: PlanId, inputs: &StepInputs, carried: Option<BufferSlice>) -> Result<Ticket> {
+    fn submit(
+        &mut self,
+        plan: PlanId,
+        inputs: &StepInputs,
+        carried: Option<BufferSlice>,
+        cuts: &[usize],
+    ) -> Result<Ticket> {
         let turn = (self.submitted % UNDER_WAY as u64) as usize;
         if let Some(clock) = self.clock {
             let times = self.resident(plan)?.times(clock);
@@ -160,9 +197,18 @@ impl Executor {
             }
         }
         let timed = self.clock.zip(self.timer.as_ref());
-        let commands = self.resident(plan)?.encode(&self.gpu, inputs, Turn { readback: turn, carried, timed })?;
-        let submission = self.gpu.submit(commands)?;
+        let (resident, cuts) = (self.resident(plan)?, if timed.is_some() { &[] } else { cuts });
+        let turn = Turn { readback: turn, carried, timed };
+        let mut begin = 0;
+        for &end in cuts {
+            self.gpu.submit(resident.encode(&self.gpu, inputs, &turn, begin..end)?)?;
+            begin = end;
+        }
+        let rest = begin..resident.plan.dispatches.len();
+        let submission = self.gpu.submit(resident.encode(&self.gpu, inputs, &turn, rest)?)?;
+        let turn = turn.readback;
         self.submitted += 1;
+        self.submissions += 1 + cuts.len() as u64;
         self.last[plan.0][turn] = self.submitted;
         self.gpu.health()?;
         Ok(Ticket { plan, serial: self.submitted, turn, submission })

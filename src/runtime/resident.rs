@@ -6,6 +6,7 @@ use crate::gpu::{BindGroup, Buffer, BufferSlice, Commands, Gpu, Pipeline, Readba
 use crate::graph::{self, Place, Plan, StepInput, StepLayout};
 use crate::tensor::{Caps, Fact};
 use crate::{Error, Result};
+use std::ops::Range;
 
 /// Keys and values of one layer.
 pub(super) struct Layer {
@@ -65,18 +66,29 @@ impl Resident {
         Ok(resident)
     }
 
-    /// Encodes the whole step: one compute pass, and the copies of what the host reads.
-    pub(super) fn encode(&self, gpu: &Gpu, inputs: &StepInputs, turn: Turn<'_>) -> Result<Commands> {
-        gpu.write(&self.step.whole(), inputs.bytes())?;
+    /// Encodes a part of the step's dispatches: one compute pass. The first brings the step's numbers, and the last copies
+    /// what the host reads. A part whose time is taken is the whole.
+    pub(super) fn encode(
+        &self,
+        gpu: &Gpu,
+        inputs: &StepInputs,
+        turn: &Turn<'_>,
+        part: Range<usize>,
+    ) -> Result<Commands> {
         let mut commands = gpu.encoder();
-        if let Some(carried) = turn.carried {
-            commands.copy(carried, self.step.slice(self.layout.offset(StepInput::Ids), 4))?;
+        if part.start == 0 {
+            gpu.write(&self.step.whole(), inputs.bytes())?;
+            if let Some(carried) = turn.carried.clone() {
+                commands.copy(carried, self.step.slice(self.layout.offset(StepInput::Ids), 4))?;
+            }
         }
+        let last = part.end == self.dispatches.len();
+        let launches = || self.dispatches[part.clone()].iter().map(|(pipeline, group, grid)| (pipeline, group, *grid));
         match turn.timed {
-            None => commands.pass(self.launches())?,
-            Some((Clock::Step, timer)) => commands.timed_pass(timer, 0, self.launches())?,
+            None => commands.pass(launches())?,
+            Some((Clock::Step, timer)) => commands.timed_pass(timer, 0, launches())?,
             Some((Clock::Dispatches, timer)) => {
-                for (index, launch) in self.launches().enumerate() {
+                for (index, launch) in launches().enumerate() {
                     commands.timed_pass(timer, index, [launch])?;
                 }
             }
@@ -84,7 +96,7 @@ impl Resident {
         if let Some((clock, timer)) = turn.timed {
             commands.keep_times(timer, self.times(clock))?;
         }
-        for output in &self.outputs {
+        for output in self.outputs.iter().filter(|_| last) {
             let to = self.readbacks[turn.readback].buffer().slice(output.offset, output.from.bytes());
             commands.copy(output.from.clone(), to)?;
         }
@@ -97,10 +109,6 @@ impl Resident {
             Clock::Step => 1,
             Clock::Dispatches => self.dispatches.len(),
         }
-    }
-
-    fn launches(&self) -> impl Iterator<Item = (&Pipeline, &BindGroup, [u32; 3])> {
-        self.dispatches.iter().map(|(pipeline, group, grid)| (pipeline, group, *grid))
     }
 
     /// Encodes the dispatches of one node alone.

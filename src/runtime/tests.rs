@@ -314,3 +314,27 @@ fn a_step_takes_its_first_id_from_the_step_before() -> Result<()> {
     assert_eq!(carried, told);
     Ok(())
 }
+
+#[test]
+fn a_step_in_parts_gives_the_same_bits() -> Result<()> {
+    let gpu = open();
+    let tensors = tensors();
+    let plan = Plan::new(graph(&tensors, None)?, gpu.caps(), Policy::new(gpu.caps(), false))?;
+    let inputs = inputs(gpu.caps().binding_alignment);
+    let dispatches = plan.dispatches.len();
+    let mut executor = pollster::block_on(Executor::load(gpu, &plan, 3, &tensors, &mut |_, _| ()))?;
+    let id = executor.add(plan)?;
+    let mut run = |cuts: &[usize]| -> Result<(Vec<u32>, u64)> {
+        let before = executor.submissions();
+        let ticket = executor.run_in_parts(id, &inputs, cuts)?;
+        let mut logits = Vec::new();
+        pollster::block_on(executor.read(&ticket, 0, &mut logits))?;
+        Ok((logits, executor.submissions() - before))
+    };
+    let (whole, one) = run(&[])?;
+    assert_eq!(one, 1);
+    for cuts in [vec![1], vec![dispatches - 1], vec![2, 3, 9], (1..dispatches).collect()] {
+        assert_eq!(run(&cuts)?, (whole.clone(), 1 + cuts.len() as u64), "{cuts:?}");
+    }
+    Ok(())
+}

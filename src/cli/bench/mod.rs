@@ -10,6 +10,7 @@ mod run;
 mod subject;
 
 use super::args::{kv, weights};
+use super::tuning::TuningArguments;
 use clap::{Args, Subcommand, ValueEnum};
 use list::Numbers;
 use quernel::bench::Format;
@@ -68,7 +69,7 @@ pub struct Arguments {
     /// Most tokens of a prompt that are handed over at once: a list
     #[arg(short, long, value_name = "LIST", default_value = "2048", value_parser = list::numbers)]
     batch_size: Numbers,
-    /// Most tokens of a step, also -ub: a list
+    /// Most tokens of a step, also -ub: a list; a GPU's steps have fewer where it would take longer than a moment
     #[arg(long, value_name = "LIST", default_value = "512", value_parser = list::numbers)]
     ubatch_size: Numbers,
     /// Other tests in place of these: localscore for LocalScore's nine and its score, which takes long
@@ -93,6 +94,11 @@ pub struct Arguments {
     /// Multiply prompts by the GPU's cooperative matrices, where it has them (experimental)
     #[arg(long)]
     matrices: bool,
+    #[command(flatten)]
+    tuning: TuningArguments,
+    /// Look for the fastest ways of the products that are not known yet, where a processor runs the shaders too: 10 s
+    #[arg(long, conflicts_with = "no_tune")]
+    tune: bool,
     /// Keep the GPU interface's checks of every index in the shaders (slower)
     #[arg(long)]
     checked_shaders: bool,
@@ -142,20 +148,20 @@ fn format(text: &str) -> Result<Format, String> {
     text.parse().map_err(|error: quernel::Error| error.to_string())
 }
 
-/// llama-bench has flags of two letters after one dash, which are no flags elsewhere: here they are written out.
+/// llama.cpp has flags of two letters after one dash, which clap does not know: here they are written out. All but one
+/// are llama-bench's alone.
 pub fn spelled_out(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut all: Vec<OsString> = arguments.collect();
-    if all.get(1).is_some_and(|command| command == "bench") {
-        for argument in all.iter_mut().skip(2) {
-            let long = match argument.to_str() {
-                Some("-pg") => "--pg",
-                Some("-ub") => "--ubatch-size",
-                Some("-oe") => "--output-err",
-                Some("-ctk" | "-ctv") => "--kv",
-                _ => continue,
-            };
-            *argument = OsString::from(long);
-        }
+    let bench = all.get(1).is_some_and(|command| command == "bench");
+    for argument in all.iter_mut().skip(2) {
+        let long = match argument.to_str() {
+            Some("-ub") => "--ubatch-size",
+            Some("-pg") if bench => "--pg",
+            Some("-oe") if bench => "--output-err",
+            Some("-ctk" | "-ctv") if bench => "--kv",
+            _ => continue,
+        };
+        *argument = OsString::from(long);
     }
     all
 }
@@ -165,12 +171,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_of_two_letters_are_benchs_alone() {
+    fn flags_of_two_letters_are_benchs_but_for_one() {
         let spelled = |line: &str| spelled_out(line.split(' ').map(OsString::from)).join(" ".as_ref());
         assert_eq!(
             spelled("quernel bench -pg 1,2 -ub 64 -oe md -ctk f16 -p 3"),
             "quernel bench --pg 1,2 --ubatch-size 64 --output-err md --kv f16 -p 3"
         );
-        assert_eq!(spelled("quernel generate -ub 64"), "quernel generate -ub 64");
+        assert_eq!(spelled("quernel generate -ub 64 -oe"), "quernel generate --ubatch-size 64 -oe");
     }
 }

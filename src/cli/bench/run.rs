@@ -97,7 +97,9 @@ impl<'a> Bench<'a> {
             matrices: arguments.matrices,
             ..EngineOptions::default()
         };
-        let engine = load(arguments, setup.subject, gpu, options)?;
+        let options = EngineOptions { tuning: arguments.tuning.stored(gpu), ..options };
+        let mut engine = load(arguments, setup.subject, gpu, options)?;
+        arguments.tuning.tune(&mut engine, arguments.tune, arguments.quiet)?;
         let setting = setting(&engine, setup, limits)?;
         Ok(Self { arguments, engine, setting, tests: wanted(arguments), batch })
     }

@@ -1,0 +1,212 @@
+//! How much of a prompt a step takes, and how a step is divided into submissions, so that none keeps the device for long.
+//!
+//! Drivers stop a program that keeps a GPU for seconds, and screens stand still meanwhile. Where a processor runs the
+//! shaders nobody watches, and steps are as large as the options allow. Elsewhere steps of prompts begin small, and
+//! double or halve by the time that the one before took; and a step whose time is foreseen to exceed the bound is
+//! submitted in parts, between dispatches. The time comes from a clock that is handed in: the engine needs none to run.
+
+use crate::graph::Cost;
+use crate::kernels::linear::MATVEC_TOKENS;
+use crate::runtime::Ticket;
+use crate::tensor::Caps;
+use std::time::Duration;
+
+/// Reads a clock: the time since any fixed moment.
+pub type Now = Box<dyn Fn() -> Duration + Send + Sync>;
+
+/// How long a submission may keep the device, and what is known of its speed.
+///
+/// ```
+/// use quernel::engine::Pace;
+/// use std::time::{Duration, Instant};
+/// let begin = Instant::now();
+/// let pace = Pace::new(Duration::from_millis(50), Some(Box::new(move || begin.elapsed())));
+/// assert_eq!(pace.tokens(512), Pace::FIRST);
+/// assert_eq!(Pace::unbounded().tokens(512), 512);
+/// ```
+pub struct Pace {
+    /// `None` for no bound.
+    bound: Option<Duration>,
+    now: Option<Now>,
+    /// Tokens of a step that has a part of a prompt.
+    tokens: usize,
+    /// Multiplications and additions of a prompt in a second.
+    speed: f64,
+    /// The step of a prompt that was submitted last, where its end was not seen yet.
+    under_way: Option<UnderWay>,
+    /// When the one before it ended.
+    ended: Duration,
+}
+
+/// A step of a prompt that was submitted.
+pub(super) struct UnderWay {
+    pub(super) ticket: Ticket,
+    began: Duration,
+    /// Its tokens, with those that fill it up.
+    tokens: usize,
+    flops: f64,
+}
+
+impl Pace {
+    /// What a submission may take by default: a frame or three of a screen, and far from what drivers allow.
+    pub const BOUND: Duration = Duration::from_millis(50);
+
+    /// Tokens of a prompt's first step.
+    pub const FIRST: usize = 128;
+
+    /// Tokens below which steps are not made shorter but submitted in parts: each reads all weights.
+    pub const LEAST: usize = 64;
+
+    /// The speed of a small integrated GPU, for what is submitted before anything was measured.
+    const CAUTIOUS: f64 = 2e11;
+
+    /// Submissions of at most `bound`, by what `now` tells. Without a clock steps stay small, and their parts too.
+    pub fn new(bound: Duration, now: Option<Now>) -> Self {
+        let (bound, ended) = (Some(bound), Duration::ZERO);
+        Self { bound, now, tokens: Self::FIRST, speed: Self::CAUTIOUS, under_way: None, ended }
+    }
+
+    /// Steps as large as the options allow, each one submission.
+    pub fn unbounded() -> Self {
+        Self { bound: None, ..Self::new(Duration::MAX, None) }
+    }
+
+    /// [`BOUND`](Self::BOUND) by the system's clock, if it has one, and no bound where a processor runs the shaders.
+    pub fn of(caps: &Caps) -> Self {
+        if caps.processor { Self::unbounded() } else { Self::new(Self::BOUND, system_clock()) }
+    }
+
+    /// Tokens that a step may have, of `most` that the options allow.
+    pub fn tokens(&self, most: usize) -> usize {
+        if self.bound.is_some() { self.tokens.min(most) } else { most }
+    }
+
+    /// Where a step is divided: the dispatches that a submission begins with, after the first. `dispatches` are what each
+    /// costs. Decoding is bound by memory and short: such steps are not divided.
+    pub fn cuts(&self, tokens: usize, dispatches: impl Iterator<Item = Cost>) -> Vec<usize> {
+        let Some(bound) = self.bound.filter(|_| tokens > MATVEC_TOKENS) else { return Vec::new() };
+        let (most, mut part, mut cuts) = (self.speed * bound.as_secs_f64(), 0.0, Vec::new());
+        for (index, cost) in dispatches.enumerate() {
+            if index > 0 && part + cost.flops > most {
+                cuts.push(index);
+                part = 0.0;
+            }
+            part += cost.flops;
+        }
+        cuts
+    }
+
+    /// The time, where steps of prompts are to be measured.
+    pub(super) fn now(&self) -> Option<Duration> {
+        self.bound.and(self.now.as_ref()).map(|now| now())
+    }
+
+    /// Notes that a step was submitted, whose recording began at `began`; the one before it, whose end is to be awaited
+    /// now: the device has more to do meanwhile.
+    pub(super) fn submitted(
+        &mut self,
+        ticket: &Ticket,
+        began: Option<Duration>,
+        (tokens, flops): (usize, f64),
+    ) -> Option<UnderWay> {
+        let measured = began.filter(|_| tokens > MATVEC_TOKENS);
+        let this = measured.map(|began| UnderWay { ticket: ticket.clone(), began, tokens, flops });
+        std::mem::replace(&mut self.under_way, this)
+    }
+
+    /// The step whose end was not seen yet, where it is that of `ticket`, which has ended.
+    pub(super) fn take(&mut self, ticket: &Ticket) -> Option<UnderWay> {
+        self.under_way.take_if(|step| step.ticket.is(ticket))
+    }
+
+    /// Learns from a step that has ended just now.
+    pub(super) fn learn(&mut self, step: &UnderWay) {
+        if let (Some(now), Some(bound)) = (self.now(), self.bound) {
+            // Until the one before had ended, it waited.
+            let took = now.saturating_sub(step.began.max(self.ended));
+            self.ended = now;
+            self.adapt(bound, took, step.tokens, step.flops);
+            tracing::debug!(tokens = step.tokens, ?took, next = self.tokens, "a step of a prompt");
+        }
+    }
+
+    /// Adapts to a step of `tokens` tokens that took so long.
+    fn adapt(&mut self, bound: Duration, took: Duration, tokens: usize, flops: f64) {
+        self.speed = flops / took.as_secs_f64().max(1e-9);
+        if tokens == self.tokens {
+            if took > bound {
+                self.tokens = (self.tokens / 2).max(Self::LEAST);
+            } else if took * 2 <= bound {
+                self.tokens = self.tokens.saturating_mul(2);
+            }
+        }
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn system_clock() -> Option<Now> {
+    let begin = std::time::Instant::now();
+    Some(Box::new(move || begin.elapsed()))
+}
+
+/// A browser's is coarse on purpose, and comes from outside.
+#[cfg(target_family = "wasm")]
+fn system_clock() -> Option<Now> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUND: Duration = Duration::from_millis(50);
+
+    /// Steps on a device that computes so many flops a second: what they had of tokens and of submissions.
+    fn steps(pace: &mut Pace, speed: f64, count: usize) -> Vec<(usize, usize)> {
+        // A model of a hundred dispatches, alike.
+        let dispatch = |tokens: usize| Cost { bytes: 0.0, flops: 2e7 * tokens as f64 };
+        let step = |_| {
+            let tokens = pace.tokens(2048);
+            let dispatches = vec![dispatch(tokens); 100];
+            let flops = 100.0 * dispatches[0].flops;
+            let parts = 1 + pace.cuts(tokens, dispatches.into_iter()).len();
+            pace.adapt(BOUND, Duration::from_secs_f64(flops / speed), tokens, flops);
+            (tokens, parts)
+        };
+        (0..count).map(step).collect()
+    }
+
+    #[test]
+    fn steps_grow_while_they_are_short_and_stay_one_submission() {
+        let mut pace = Pace::new(BOUND, None);
+        // Nothing is known at first: 256 G of flops are no moment for a small device.
+        let grown = steps(&mut pace, 1e14, 6);
+        assert_eq!(grown.iter().map(|step| step.0).collect::<Vec<_>>(), [128, 256, 512, 1024, 2048, 2048]);
+        assert!(grown[0].1 > 10 && grown[1..].iter().all(|step| step.1 == 1), "{grown:?}");
+        // 2048 tokens take 41 ms there: they are kept, and halved on a device that is half as fast.
+        assert_eq!(steps(&mut pace, 0.5e14, 3), [(2048, 1), (1024, 1), (1024, 1)]);
+    }
+
+    #[test]
+    fn a_slow_device_gets_small_steps_in_parts_that_keep_the_bound() {
+        let mut pace = Pace::new(BOUND, None);
+        let slow = steps(&mut pace, 1e12, 4);
+        assert_eq!(slow[0].0, 128);
+        // 64 tokens take 128 ms: 39 of 100 dispatches fit into the bound.
+        assert_eq!(slow[1..], [(64, 3); 3]);
+        assert_eq!(pace.cuts(64, vec![Cost { bytes: 0.0, flops: 1.28e9 }; 100].into_iter()), [39, 78]);
+        // A dispatch is never divided.
+        assert_eq!(pace.cuts(64, vec![Cost { bytes: 0.0, flops: 1e15 }; 3].into_iter()), [1, 2]);
+        // Nor is decoding, whose time its flops do not tell.
+        assert!(pace.cuts(1, vec![Cost { bytes: 0.0, flops: 1e15 }; 3].into_iter()).is_empty());
+    }
+
+    #[test]
+    fn without_a_bound_steps_are_whole() {
+        let pace = Pace::of(&Caps { processor: true, ..Caps::baseline() });
+        assert_eq!(pace.tokens(4096), 4096);
+        assert!(pace.cuts(512, vec![Cost { bytes: 0.0, flops: 1e15 }; 9].into_iter()).is_empty());
+        assert!(pace.now().is_none());
+        assert_eq!(Pace::of(&Caps::baseline()).tokens(4096), Pace::FIRST);
+    }
+}

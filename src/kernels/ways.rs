@@ -1,0 +1,184 @@
+//! Which ways there are to compute a product, and which was found to be the fastest where.
+
+use super::linear::MATVEC_TOKENS;
+use super::{Policy, Rung, WORKGROUP};
+use crate::tensor::DType;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Most tokens that one workgroup of `matvec`, or one thread of `matmul_rows`, takes.
+const TOGETHER: u32 = 4;
+
+/// Threads of a workgroup of `matvec_rows` and `matmul_rows`: as many as the processors' vectors have lanes.
+const LANES: u32 = 8;
+
+/// Quads that a workgroup of `matvec` may share, as WebGPU guarantees them.
+const SHARED_QUADS: u32 = 1024;
+
+/// One way to compute a product: a shader of `linear` with its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "shader", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Way {
+    /// A workgroup a unit of eight rows.
+    Matvec {
+        /// Threads of a workgroup.
+        threads: u32,
+        /// Tokens of a workgroup.
+        tokens: u32,
+        /// Whether subgroups add up.
+        subgroups: bool,
+    },
+    /// A thread a unit, one token at a time.
+    MatvecRows {
+        /// Threads of a workgroup.
+        threads: u32,
+    },
+    /// A thread a unit and some tokens.
+    MatmulRows {
+        /// Threads of a workgroup.
+        threads: u32,
+        /// Tokens of a thread.
+        tokens: u32,
+    },
+    /// Tiles of rows and tokens.
+    Matmul,
+    /// Tiles by the policy's cooperative matrices.
+    MatmulCoop,
+}
+
+/// A product as far as the fastest way may depend on it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Product {
+    /// What surrounds it: `plain`, `norm+gated` and the like.
+    pub form: String,
+    /// How W is stored.
+    pub weights: String,
+    /// Rows of W that one dispatch takes.
+    pub rows: usize,
+    /// Columns of W.
+    pub columns: usize,
+    /// Tokens, as [`bucket`](Self::bucket) groups them.
+    pub tokens: usize,
+    /// The highest rung that its ways may use.
+    pub rung: String,
+}
+
+impl Product {
+    /// One number for all numbers of tokens that the same way serves: powers of two while they are few, and then one
+    /// for all.
+    pub fn bucket(tokens: usize) -> usize {
+        tokens.next_power_of_two().min(2 * MATVEC_TOKENS)
+    }
+}
+
+/// The fastest way of each product that was measured.
+pub type Ways = BTreeMap<Product, Way>;
+
+/// The ways for so many tokens, the default first. `plain` products have nothing around them but a bias.
+pub(super) fn ways(tokens: usize, plain: bool, weight: DType, policy: Policy) -> Vec<Way> {
+    let many = tokens > MATVEC_TOKENS;
+    let together = tokens.next_power_of_two().min(TOGETHER as usize) as u32;
+    let Policy { rung, deterministic, processor } = policy;
+    let cooperative = matches!(rung, Rung::Cooperative { .. }) && weight != DType::F32;
+    let subgroups = rung != Rung::Portable;
+    let default = match (processor, many && !deterministic) {
+        (true, _) if tokens == 1 || deterministic => Way::MatvecRows { threads: LANES },
+        (true, _) => Way::MatmulRows { threads: LANES, tokens: together },
+        // Tiles have nothing around them.
+        (false, true) if !plain => return Vec::new(),
+        (false, true) => {
+            if cooperative {
+                Way::MatmulCoop
+            } else {
+                Way::Matmul
+            }
+        }
+        (false, false) => Way::Matvec { threads: WORKGROUP, tokens: together, subgroups },
+    };
+    if deterministic {
+        return vec![default];
+    }
+    let mut all = vec![default];
+    let sizes: &[u32] = if processor { &[LANES, 2 * LANES, 4 * LANES] } else { &[32, 64] };
+    if many && plain {
+        all.push(Way::Matmul);
+        all.extend(cooperative.then_some(Way::MatmulCoop));
+    }
+    if !many {
+        all.extend(matvecs(together, subgroups, processor));
+    }
+    if tokens == 1 {
+        all.extend(sizes.iter().map(|&threads| Way::MatvecRows { threads }));
+    } else {
+        let tokens = [together, together / 2].into_iter().filter(|&tokens| tokens > 0);
+        all.extend(tokens.flat_map(|tokens| sizes.iter().map(move |&threads| Way::MatmulRows { threads, tokens })));
+    }
+    let mut known = Vec::with_capacity(all.len());
+    all.retain(|way| {
+        !known.contains(way) && {
+            known.push(*way);
+            true
+        }
+    });
+    all
+}
+
+/// Workgroups of `matvec` of all sizes that fit.
+fn matvecs(together: u32, subgroups: bool, processor: bool) -> Vec<Way> {
+    let sizes: &[u32] = if processor { &[8, 32] } else { &[32, 64, 128, 256] };
+    let mut all = Vec::new();
+    for tokens in [together, together / 2].into_iter().filter(|&tokens| tokens > 0) {
+        let fits = |threads: &&u32| **threads * (2 * tokens + 1) <= SHARED_QUADS;
+        for &threads in sizes.iter().filter(fits) {
+            all.extend(subgroups.then_some(Way::Matvec { threads, tokens, subgroups: true }));
+            all.push(Way::Matvec { threads, tokens, subgroups: false });
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(rung: Rung, deterministic: bool, processor: bool) -> Policy {
+        Policy { rung, deterministic, processor }
+    }
+
+    #[test]
+    fn the_default_comes_first_and_no_way_twice() {
+        for (rung, deterministic, processor) in [
+            (Rung::Portable, false, false),
+            (Rung::Subgroup, false, false),
+            (Rung::Subgroup, true, false),
+            (Rung::Cooperative { size: 16, lanes: 32 }, false, false),
+            (Rung::Subgroup, false, true),
+        ] {
+            for tokens in [1, 2, 3, 8, 9, 512] {
+                let all = ways(tokens, true, DType::F16, policy(rung, deterministic, processor));
+                let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+                assert_eq!(distinct.len(), all.len(), "{all:?}");
+                assert_eq!(deterministic, all.len() == 1, "{all:?}");
+            }
+        }
+        let first = |tokens, policy| ways(tokens, true, DType::Q4, policy)[0];
+        assert_eq!(first(512, policy(Rung::Cooperative { size: 8, lanes: 32 }, false, false)), Way::MatmulCoop);
+        assert_eq!(first(512, policy(Rung::Subgroup, false, false)), Way::Matmul);
+        let (threads, subgroups) = (WORKGROUP, true);
+        assert_eq!(first(512, policy(Rung::Subgroup, true, false)), Way::Matvec { threads, tokens: 4, subgroups });
+        assert!(ways(9, false, DType::F16, policy(Rung::Portable, false, false)).is_empty());
+    }
+
+    #[test]
+    fn nothing_uses_what_the_rung_has_not() {
+        let all = ways(1, true, DType::F16, policy(Rung::Portable, false, false));
+        assert!(all.iter().all(|way| !matches!(way, Way::Matvec { subgroups: true, .. } | Way::MatmulCoop)));
+        assert!(all.len() > 3, "{all:?}");
+    }
+
+    #[test]
+    fn buckets_are_few() {
+        assert_eq!([1, 2, 3, 8, 9, 512].map(Product::bucket), [1, 2, 4, 8, 16, 16]);
+    }
+}
