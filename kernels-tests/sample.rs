@@ -73,14 +73,15 @@ const TRAPS: [(&str, Row); 12] = [
 pub fn cases(rungs: &[Rung]) -> Vec<Case> {
     let mut cases = Vec::new();
     for &rung in rungs {
-        let mut case = |name: String, columns: usize, chain: Chain, x: Box<dyn Fn(&mut Rng) -> Matrix + Send + Sync>| {
-            let name = format!("{rung:?}/{name}/{columns}").to_lowercase();
-            cases.push(Case::new("sample", rung == Rung::Portable, name, move |seed| {
-                let mut rng = Rng::new(seed);
-                let x = x(&mut rng);
-                work(&x, &draws(&mut rng, x.rows(), |_| chain), rung)
-            }));
-        };
+        let mut case =
+            |name: String, columns: usize, chain: Chain, x: Box<dyn Fn(&mut Rng) -> Matrix + Send + Sync>| {
+                let name = format!("{rung:?}/{name}/{columns}").to_lowercase();
+                cases.push(Case::new("sample", rung == Rung::Portable, name, move |seed| {
+                    let mut rng = Rng::new(seed);
+                    let x = x(&mut rng);
+                    work(&x, &draws(&mut rng, x.rows(), |_| chain), rung)
+                }));
+            };
         for (index, (columns, rows)) in SHAPES.into_iter().enumerate() {
             // Large vocabularies meet some of the chains, each another part.
             let large = columns > 10_000;
@@ -93,9 +94,8 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
         for (trap, value) in TRAPS {
             for columns in [17, 1027, 5003] {
                 for (name, chain) in CHAINS {
-                    let row = move |_: &mut Rng| {
-                        Matrix::new(columns, (0..3 * columns).map(|i| value(i % columns)).collect())
-                    };
+                    let row =
+                        move |_: &mut Rng| Matrix::new(columns, (0..3 * columns).map(|i| value(i % columns)).collect());
                     case(format!("{trap}/{name}"), columns, chain, Box::new(row));
                 }
             }

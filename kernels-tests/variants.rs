@@ -7,8 +7,8 @@ use quernel::kernels::linear::{Form, Output, Qkv};
 use quernel::kernels::rope::Pairing;
 use quernel::kernels::{KvFormat, Launch, Params, Policy, Rung};
 use quernel::kernels::{
-    add, argmax, attention, attention_merge, embed, gated, kv_write, layer_norm, linear, random, rms_norm, rope, sample,
-    scale,
+    add, argmax, attention, attention_merge, embed, gated, kv_write, layer_norm, linear, random, rms_norm, rope,
+    sample, scale,
 };
 use quernel::tensor::{DType, Matrix};
 
