@@ -3,7 +3,7 @@
 use crate::case::{Case, Output, Work};
 use crate::data::{Matrix, Rng};
 use quernel::kernels::sample::Draw;
-use quernel::kernels::{Rung, sample};
+use quernel::kernels::{Policy, Rung, sample};
 
 /// Columns, and rows of them.
 const SHAPES: [(usize, usize); 19] = [
@@ -72,58 +72,79 @@ const TRAPS: [(&str, Row); 12] = [
 
 pub fn cases(rungs: &[Rung]) -> Vec<Case> {
     let mut cases = Vec::new();
-    for &rung in rungs {
-        let mut case =
-            |name: String, columns: usize, chain: Chain, x: Box<dyn Fn(&mut Rng) -> Matrix + Send + Sync>| {
-                let name = format!("{rung:?}/{name}/{columns}").to_lowercase();
-                cases.push(Case::new("sample", rung == Rung::Portable, name, move |seed| {
-                    let mut rng = Rng::new(seed);
-                    let x = x(&mut rng);
-                    work(&x, &draws(&mut rng, x.rows(), |_| chain), rung)
-                }));
-            };
+    for (rung, processor) in rungs.iter().flat_map(|&rung| [(rung, false), (rung, true)]) {
+        let family = Family { rung, processor };
         for (index, (columns, rows)) in SHAPES.into_iter().enumerate() {
-            // Large vocabularies meet some of the chains, each another part.
-            let large = columns > 10_000;
+            // Large vocabularies meet some of the chains, each another part; so does a processor.
+            let few = columns > 10_000 || processor;
             for (turn, (name, chain)) in CHAINS.into_iter().enumerate() {
-                if !large || name == "usual" || (turn + index) % 5 == 0 {
-                    case(name.to_owned(), columns, chain, Box::new(move |rng| logits(rng, rows, columns)));
+                if !few || name == "usual" || (turn + index) % 5 == 0 {
+                    let x = move |rng: &mut Rng| logits(rng, rows, columns);
+                    cases.push(family.case(format!("{name}/{columns}"), x, move |_| chain));
                 }
             }
         }
         for (trap, value) in TRAPS {
-            for columns in [17, 1027, 5003] {
+            for columns in if processor { &[1027][..] } else { &[17, 1027, 5003] } {
                 for (name, chain) in CHAINS {
-                    let row =
-                        move |_: &mut Rng| Matrix::new(columns, (0..3 * columns).map(|i| value(i % columns)).collect());
-                    case(format!("{trap}/{name}"), columns, chain, Box::new(row));
+                    let row = move |i| value(i % columns);
+                    let x = move |_: &mut Rng| Matrix::new(*columns, (0..2 * columns).map(row).collect());
+                    cases.push(family.case(format!("{trap}/{name}/{columns}"), x, move |_| chain));
                 }
             }
         }
-        cases.push(mixed(rung));
-        cases.push(folded(rung));
+        // Sessions side by side: every row has a chain of its own.
+        let x = |rng: &mut Rng| logits(rng, 5 * CHAINS.len(), 2003);
+        cases.push(family.case("mixed".to_owned(), x, |row| CHAINS[row % CHAINS.len()].1));
+        cases.push(family.folded());
     }
     cases
 }
 
-/// Sessions side by side: every row has a chain of its own.
-fn mixed(rung: Rung) -> Case {
-    let name = format!("{rung:?}/mixed").to_lowercase();
-    Case::new("sample", rung == Rung::Portable, name, move |seed| {
-        let mut rng = Rng::new(seed);
-        let x = logits(&mut rng, 5 * CHAINS.len(), 2003);
-        work(&x, &draws(&mut rng, x.rows(), |row| CHAINS[row % CHAINS.len()].1), rung)
-    })
+/// Ways to compute the kernel.
+#[derive(Clone, Copy)]
+struct Family {
+    rung: Rung,
+    processor: bool,
 }
 
-fn folded(rung: Rung) -> Case {
-    let name = format!("{rung:?}/folded").to_lowercase();
-    Case::new("sample", rung == Rung::Portable, name, move |seed| {
-        let mut rng = Rng::new(seed);
-        let x = Matrix::random(&mut rng, 32_771, 5);
-        let work = work(&x, &draws(&mut rng, x.rows(), |_| (1.0, 3, 0.9, 0.0)), rung);
-        work.begin_folds(|word, _| word / 2) // two words a row
-    })
+impl Family {
+    fn name(self, name: &str) -> String {
+        let threads = if self.processor { "/processor" } else { "" };
+        format!("{:?}{threads}/{name}", self.rung).to_lowercase()
+    }
+
+    fn case(
+        self,
+        name: String,
+        x: impl Fn(&mut Rng) -> Matrix + Send + Sync + 'static,
+        chain: impl Fn(usize) -> Chain + Send + Sync + 'static,
+    ) -> Case {
+        Case::new("sample", self.rung == Rung::Portable, self.name(&name), move |seed| {
+            let mut rng = Rng::new(seed);
+            let x = x(&mut rng);
+            self.work(&x, &draws(&mut rng, x.rows(), &chain))
+        })
+    }
+
+    fn folded(self) -> Case {
+        Case::new("sample", self.rung == Rung::Portable, self.name("folded"), move |seed| {
+            let mut rng = Rng::new(seed);
+            let x = Matrix::random(&mut rng, 32_771, 5);
+            let work = self.work(&x, &draws(&mut rng, x.rows(), |_| (1.0, 3, 0.9, 0.0)));
+            work.begin_folds(|word, _| word / 2) // two words a row
+        })
+    }
+
+    fn work(self, x: &Matrix, draws: &[u32]) -> Work {
+        let policy = Policy { rung: self.rung, deterministic: false, processor: self.processor };
+        let y = sample::reference(&x.exact(), draws, x.columns);
+        Work {
+            launches: vec![(sample::launch(x.rows(), x.columns, policy), vec![])],
+            inputs: vec![("x", x.bytes()), ("draws", bytemuck::cast_slice(draws).to_vec())],
+            outputs: vec![Output::words("y", y)],
+        }
+    }
 }
 
 /// As a model's: some tokens far ahead of the others.
@@ -138,13 +159,4 @@ fn draws(rng: &mut Rng, rows: usize, chain: impl Fn(usize) -> Chain) -> Vec<u32>
         Draw::new(temperature, top_k, top_p, min_p, random).words()
     };
     (0..rows).flat_map(draw).collect()
-}
-
-fn work(x: &Matrix, draws: &[u32], rung: Rung) -> Work {
-    let y = sample::reference(&x.exact(), draws, x.columns);
-    Work {
-        launches: vec![(sample::launch(x.rows(), x.columns, rung), vec![])],
-        inputs: vec![("x", x.bytes()), ("draws", bytemuck::cast_slice(draws).to_vec())],
-        outputs: vec![Output::words("y", y)],
-    }
 }

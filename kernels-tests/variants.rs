@@ -114,7 +114,7 @@ fn row_kernels() -> Vec<Kernel> {
             "sample",
             &["x", "draws"],
             &["y"],
-            rungs().map(|((rows, columns), rung)| sample::launch(rows, columns, rung)),
+            shapes().flat_map(|shape| policies().map(move |policy| sample::launch(shape.0, shape.1, policy))),
         ),
         kernel::<linear::Params>("linear", &["x", "weight"], &["y"], linears().into_iter()),
     ]

@@ -2,7 +2,7 @@
 // finite. One workgroup a row.
 //
 // Nothing is sorted. Each filter searches its edge, the last token that it keeps in the order of likelihood, as a radix
-// sort would: it tallies the tokens by eight bits of their distance from the likeliest, goes on in the bin that holds the
+// sort would: it tallies the tokens by some bits of their distance from the likeliest, goes on in the bin that holds the
 // edge, and among equals goes by their columns. The draw searches by columns alone. Once few enough tokens are left
 // they are listed in workgroup memory. Everything is counted in integers, so that the order of threads is of no account.
 //!use shared/fold
@@ -11,6 +11,7 @@
 //!use shared/bins
 //!slot best
 override WORKGROUP: u32 = 256u; // bins too
+override BITS: u32 = 8u; // that tell a bin
 
 struct Params {
     rows: u32,
@@ -90,11 +91,16 @@ fn keeps(kept: Kept, distance: u32, column: u32) -> bool {
 
 // Sorts what is kept into bins.
 fn tally_bins(thread: u32, row: u32, best: u32, draw: Draw, kept: Kept, search: Search) {
-    let all = select(params.columns, kept.listed, kept.listed > 0u);
+    var all = select(params.columns, kept.listed, kept.listed > 0u);
+    var first = thread;
+    if (search.by_column && kept.listed == 0u) {
+        first += search.low / 4u;
+        all = min(all, search.low + (WORKGROUP << search.shift));
+    }
     // Tokens of one bin in a row are added up first.
     var bin = 0u;
     var run = Tally();
-    for (var quad = thread; quad < (all + 3u) / 4u; quad += WORKGROUP) {
+    for (var quad = first; quad < (all + 3u) / 4u; quad += WORKGROUP) {
         for (var i = 0u; i < 4u; i++) {
             if (4u * quad + i >= all) {
                 continue;
@@ -165,7 +171,7 @@ fn searched(thread: u32, row: u32, best: u32, draw: Draw, goal: u32, start: Kept
     var first = true;
     var passed = 0u; // tokens before the first place
     loop {
-        search.shift = max(bits, 8u) - 8u;
+        search.shift = max(bits, BITS) - BITS;
         clear(thread);
         workgroupBarrier();
         tally_bins(thread, row, best, draw, kept, search);

@@ -1,8 +1,8 @@
 // Tokens sorted into as many bins as a workgroup has threads: how many they are in each, and what they amount to.
 //
-// The kernel declares WORKGROUP, a square number, and uses shared/odds. Threads clear the bins, meet, add to them, meet,
+// The kernel declares BITS, an even number of which tell a bin, and WORKGROUP, 2^BITS, and uses shared/odds. Threads clear the bins, meet, add to them, meet,
 // add them up by groups, and meet; then one thread finds its way.
-const GROUP: u32 = 16u; // bins that one thread adds up
+const GROUP: u32 = 1u << (BITS / 2u); // bins that one thread adds up, and groups of them
 
 // Numbers of a bin, or of several: how many tokens, and the sum of their amounts in two words, the lower first.
 struct Tally {

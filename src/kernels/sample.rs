@@ -8,7 +8,7 @@
 //! Probabilities are odds: by that of the likeliest, in integers, so that a sum has no order and no rounding. The same
 //! logits give the same token on any device, and the host computes it too.
 
-use super::{Launch, Rung, fold, launch as make, params, quads};
+use super::{Launch, Policy, fold, launch as make, params, quads};
 
 params! {
     /// The shader's `Params`.
@@ -22,8 +22,11 @@ params! {
     }
 }
 
-/// Threads of a workgroup: a row is a vocabulary, long enough for many. As many bins does a search sort tokens into.
-const WORKGROUP: u32 = 256;
+/// Bits of a token's place that a search goes by at a time; a workgroup has a thread for each bin that they tell.
+const BITS: u32 = 8;
+
+/// The same where a processor runs the threads.
+const FEW_BITS: u32 = 6;
 
 /// The odds of the likeliest token.
 pub const ONE: u32 = 1 << 31;
@@ -162,9 +165,11 @@ pub fn odds(best: f32, x: f32, rate: Rate) -> u32 {
 }
 
 /// Draws of `rows` rows of `columns` logits. Binds `x`, `draws`, `y`; `y` gets two numbers a row, as from `argmax`.
-pub fn launch(rows: usize, columns: usize, rung: Rung) -> Launch {
+pub fn launch(rows: usize, columns: usize, policy: Policy) -> Launch {
     let params = Params { rows: rows as u32, columns: columns as u32, quads: quads(columns) };
-    make("sample", "sample", vec![rung.best()], vec![("WORKGROUP", WORKGROUP)], params, fold(rows))
+    let bits = if policy.processor { FEW_BITS } else { BITS };
+    let constants = vec![("WORKGROUP", 1 << bits), ("BITS", bits)];
+    make("sample", "sample", vec![policy.rung.best()], constants, params, fold(rows))
 }
 
 /// The definition: for each row the token, and the number of logits that are not finite; the token is then the
