@@ -25,6 +25,7 @@ mod qkv;
 mod random;
 mod rms_norm;
 mod rope;
+mod sample;
 mod scale;
 
 use case::Case;
@@ -67,6 +68,7 @@ fn cases(caps: &Caps) -> Vec<Case> {
         random::cases(),
         rms_norm::cases(rungs),
         rope::cases(),
+        sample::cases(rungs),
         scale::cases(),
     ];
     families.into_iter().flatten().collect()

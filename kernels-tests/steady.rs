@@ -106,10 +106,14 @@ fn two_thousand_tokens_need_no_more_memory_than_the_first_few_hundred() {
 /// Between one token and the next nothing is made on the GPU, and what is taken from the heap goes back to it.
 #[test]
 fn a_token_leaves_nothing_behind() {
+    [SamplerOptions::greedy(), SamplerOptions::default()].into_iter().for_each(leaves_nothing_behind);
+}
+
+fn leaves_nothing_behind(sampler: SamplerOptions) {
     let _alone = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
     let gpu = block_on(Gpu::open(&Choice::default())).unwrap();
     let mut engine = block_on(Engine::open(MODEL, gpu.clone(), EngineOptions::default(), &mut |_, _| ())).unwrap();
-    let mut session = engine.session(SamplerOptions::greedy(), 0).unwrap();
+    let mut session = engine.session(sampler, 0).unwrap();
     session.push(&[1, 2, 3]).unwrap();
     let mut step = || {
         let next = block_on(engine.step(&mut [&mut session])).unwrap();

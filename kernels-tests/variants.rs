@@ -7,7 +7,8 @@ use quernel::kernels::linear::{Form, Output, Qkv};
 use quernel::kernels::rope::Pairing;
 use quernel::kernels::{KvFormat, Launch, Params, Policy, Rung};
 use quernel::kernels::{
-    add, argmax, attention, attention_merge, embed, gated, kv_write, layer_norm, linear, random, rms_norm, rope, scale,
+    add, argmax, attention, attention_merge, embed, gated, kv_write, layer_norm, linear, random, rms_norm, rope,
+    sample, scale,
 };
 use quernel::tensor::{DType, Matrix};
 
@@ -108,6 +109,12 @@ fn row_kernels() -> Vec<Kernel> {
             &["x"],
             &["y"],
             rungs().map(|((rows, columns), rung)| argmax::launch(rows, columns, rung)),
+        ),
+        kernel::<sample::Params>(
+            "sample",
+            &["x", "draws"],
+            &["y"],
+            shapes().flat_map(|shape| policies().map(move |policy| sample::launch(shape.0, shape.1, policy))),
         ),
         kernel::<linear::Params>("linear", &["x", "weight"], &["y"], linears().into_iter()),
     ]

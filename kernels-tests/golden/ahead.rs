@@ -6,6 +6,9 @@ use pollster::block_on;
 use quernel::engine::{Engine, EngineOptions, SamplerOptions, Session};
 use quernel::kernels::KvFormat;
 
+/// Tokens of a drawn answer.
+const ANSWER: usize = 12;
+
 fn step(engine: &mut Engine, session: &mut Session) -> Option<u32> {
     block_on(engine.step(&mut [session])).unwrap()[0]
 }
@@ -48,6 +51,106 @@ fn tokens_stay_whatever_happens_while_a_step_is_under_way() {
             let rest: Vec<_> = (3..greedy.len()).map(|_| step(&mut engine, &mut session).unwrap()).collect();
             assert_eq!(rest, greedy[3..], "{}", golden.name);
         }
+    });
+}
+
+/// How tokens are chosen: by any filters, at several temperatures.
+fn samplers() -> [SamplerOptions; 4] {
+    let default = SamplerOptions::default();
+    [
+        SamplerOptions { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, ..default.clone() },
+        SamplerOptions { temperature: 1.4, top_k: 0, top_p: 0.9, min_p: 0.0, ..default.clone() },
+        SamplerOptions { temperature: 2.0, top_k: 300, top_p: 0.99, min_p: 0.01, ..default.clone() },
+        default,
+    ]
+}
+
+/// An answer's tokens; the host chooses them where logits are kept, and then no step is ahead of it.
+fn answer(engine: &mut Engine, prompt: &[u32], sampler: SamplerOptions, keep_logits: bool) -> Vec<u32> {
+    let mut session = engine.session(sampler, 5).unwrap();
+    session.keep_logits(keep_logits);
+    session.push(prompt).unwrap();
+    (0..ANSWER).map(|_| step(engine, &mut session).unwrap()).collect()
+}
+
+#[test]
+fn the_device_draws_the_tokens_that_the_host_would() {
+    on_gpu(|gpu| {
+        for golden in golden() {
+            let mut engine = engine(gpu, &golden, EngineOptions::default());
+            let prompt = golden.ids("prompt");
+            let mut answers = Vec::new();
+            for sampler in samplers() {
+                let expected = answer(&mut engine, &prompt, sampler.clone(), true);
+                assert_eq!(answer(&mut engine, &prompt, sampler, false), expected, "{}", golden.name);
+                answers.push(expected);
+            }
+            answers.dedup();
+            assert!(answers.len() > 1, "{}: filters change nothing", golden.name);
+        }
+    });
+}
+
+/// Every session has its own chain, one of them takes the likeliest and another changes single tokens: whatever a step
+/// yields then, the tokens are those of a session by itself.
+#[test]
+fn sessions_side_by_side_draw_as_alone() {
+    on_gpu(|gpu| {
+        for golden in golden() {
+            let prompt = golden.ids("prompt");
+            let options = EngineOptions { sessions: 6, deterministic: true, ..EngineOptions::default() };
+            let mut engine = engine(gpu, &golden, options);
+            let penalty = SamplerOptions { repeat_penalty: 1.2, ..SamplerOptions::default() };
+            let others = [SamplerOptions::greedy(), penalty];
+            for count in [5, 6] {
+                let chains = samplers().into_iter().chain(others.clone()).take(count);
+                let mut sessions: Vec<Session> =
+                    chains.clone().map(|sampler| engine.session(sampler, 5).unwrap()).collect();
+                sessions.iter_mut().for_each(|session| session.push(&prompt).unwrap());
+                for _ in 0..ANSWER {
+                    let mut all: Vec<&mut Session> = sessions.iter_mut().collect();
+                    assert!(block_on(engine.step(&mut all)).unwrap().iter().all(Option::is_some));
+                }
+                for (session, sampler) in sessions.iter().zip(chains) {
+                    let alone = answer(&mut engine, &prompt, sampler, false);
+                    assert_eq!(session.tokens()[prompt.len()..], alone, "{} among {count}", golden.name);
+                }
+            }
+        }
+    });
+}
+
+/// A step too many is as good as none: after an edit and on the way back the same tokens come.
+#[test]
+fn a_drawn_step_that_is_discarded_leaves_no_trace() {
+    on_gpu(|gpu| {
+        for golden in golden() {
+            let mut engine = engine(gpu, &golden, EngineOptions::default());
+            let prompt = golden.ids("prompt");
+            let expected = answer(&mut engine, &prompt, SamplerOptions::default(), true);
+            let mut session = engine.session(SamplerOptions::default(), 5).unwrap();
+            session.push(&prompt).unwrap();
+            (0..4).for_each(|_| assert!(step(&mut engine, &mut session).is_some()));
+            session.truncate(prompt.len() + 2);
+            session.push(&[1]).unwrap();
+            assert!(step(&mut engine, &mut session).is_some());
+            session.truncate(prompt.len() + 2);
+            let rest: Vec<u32> = (2..ANSWER).map(|_| step(&mut engine, &mut session).unwrap()).collect();
+            assert_eq!(rest, expected[2..], "{}", golden.name);
+        }
+    });
+}
+
+/// Checked steps draw by the definition too.
+#[test]
+fn checked_steps_draw_the_same() {
+    on_gpu(|gpu| {
+        let golden = golden().into_iter().next().unwrap();
+        let prompt = golden.ids("prompt");
+        let expected =
+            answer(&mut engine(gpu, &golden, EngineOptions::default()), &prompt, SamplerOptions::default(), false);
+        let mut checked = engine(gpu, &golden, EngineOptions { check: true, ..EngineOptions::default() });
+        assert_eq!(answer(&mut checked, &prompt, SamplerOptions::default(), false), expected, "{}", golden.name);
     });
 }
 

@@ -1,7 +1,7 @@
 //! One step ahead of the host.
 //!
-//! A session that takes the likeliest token needs nothing of the host to go on: the device has the token, and the host
-//! knows everything else about the step after it. So that step is submitted before the token is read, with its id
+//! A session whose tokens the device chooses needs nothing of the host to go on: the device has the token, and the host
+//! knows everything else about the step after it, random numbers among it. So that step is submitted before the token is read, with its id
 //! carried over on the device, and the device does not wait while the host reads, decodes and prints. Whatever happens
 //! to the session in between, a step too many does no harm: what it wrote to the cache lies behind the session's
 //! tokens, and is written again before it is read.
@@ -21,7 +21,7 @@ impl Engine {
             false => None,
         };
         self.executor.read(&ticket, 0, &mut self.words).await?;
-        let token = self.choose(session, Outputs::Argmax, 0)?;
+        let token = self.choose(session, session.outputs(), 0)?;
         session.commit(1);
         session.push(&[token])?;
         session.go_ahead(next);
@@ -31,7 +31,7 @@ impl Engine {
     /// Submits the step of the token that `session` just got, where it needs nothing of the host.
     pub(super) fn begin_ahead(&mut self, session: &mut Session) -> Result<()> {
         let checked = self.reference.is_some() || self.executor.takes_time();
-        if session.waiting() == 1 && !session.needs_logits() && !checked {
+        if session.waiting() == 1 && session.outputs() != Outputs::Logits && !checked {
             let ticket = self.submit_ahead(session, session.computed(), None)?;
             session.go_ahead(ticket);
         }
@@ -52,9 +52,10 @@ impl Engine {
         session.reserve(position + 1 - session.computed())?;
         let table_pitch = batch::table_pitch(std::iter::once(session.table()), self.context);
         let shape = StepShape { tokens: 1, outputs: 1, sequences: self.options.sessions, table_pitch };
-        self.prepare(shape, Outputs::Argmax)?;
+        let outputs = session.outputs();
+        self.prepare(shape, outputs)?;
         let Self { plans, executor, .. } = self;
-        let Some(ready) = plans.get_mut(&(shape, Outputs::Argmax)) else { return Ok(None) };
+        let Some(ready) = plans.get_mut(&(shape, outputs)) else { return Ok(None) };
         let id = session.tokens().get(position).copied().unwrap_or(0);
         batch::fill_one(&mut ready.inputs, session, position, id)?;
         let ticket = match after {

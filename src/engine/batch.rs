@@ -3,6 +3,7 @@
 use super::schedule::Part;
 use super::{PageTable, Session};
 use crate::graph::{StepInput, StepShape};
+use crate::kernels::sample::Draw;
 use crate::kernels::{NOTHING, PAGE_TOKENS};
 use crate::runtime::StepInputs;
 use crate::{Error, Result};
@@ -39,6 +40,8 @@ pub(super) fn fill(
     inputs.list_mut(StepInput::Sequences).fill(NOTHING);
     inputs.list_mut(StepInput::KvRows).fill(NOTHING);
     inputs.list_mut(StepInput::OutputRows).fill(0);
+    let draws = inputs.list_mut(StepInput::Draws).chunks_exact_mut(Draw::WORDS);
+    draws.for_each(|draw| draw.copy_from_slice(&Draw::LIKELIEST.words()));
     let pitch = inputs.shape().table_pitch;
     let (mut token, mut output) = (0, 0);
     for (sequence, part) in parts.iter().enumerate() {
@@ -55,6 +58,8 @@ pub(super) fn fill(
             let wanted = every_position || (part.last && position + 1 == session.tokens().len());
             if wanted {
                 inputs.list_mut(StepInput::OutputRows)[output] = token as u32;
+                let draw = &mut inputs.list_mut(StepInput::Draws)[output * Draw::WORDS..][..Draw::WORDS];
+                draw.copy_from_slice(&session.draw(position + 1).words());
                 output += 1;
             }
             token += 1;
@@ -78,6 +83,7 @@ pub(super) fn fill_one(inputs: &mut StepInputs, session: &Session, position: usi
     ] {
         inputs.list_mut(input)[0] = number;
     }
+    inputs.list_mut(StepInput::Draws)[..Draw::WORDS].copy_from_slice(&session.draw(position + 1).words());
     Ok(())
 }
 

@@ -158,10 +158,7 @@ impl Engine {
         for part in parts.iter().filter(|part| part.last) {
             sessions[part.session].expect_room()?;
         }
-        let outputs = match parts.iter().any(|part| part.last && sessions[part.session].needs_logits()) {
-            true => Outputs::Logits,
-            false => Outputs::Argmax,
-        };
+        let outputs = outputs(parts.iter().filter(|part| part.last).map(|part| sessions[part.session].outputs()));
         let Some(ticket) = self.run(sessions, &parts, outputs, false).await? else { return Ok(next) };
         if parts.iter().any(|part| part.last) {
             self.read(&ticket).await?;
@@ -175,7 +172,7 @@ impl Engine {
         for (session, token) in sessions.iter_mut().zip(&next) {
             session.push(token.as_slice())?;
         }
-        if let ([session], Outputs::Argmax) = (sessions, outputs) {
+        if let [session] = sessions {
             self.begin_ahead(session)?;
         }
         Ok(next)
@@ -316,10 +313,10 @@ impl Engine {
         Plan::tuned(graph.with_kv(self.options.kv), self.executor.gpu().caps(), self.policy, &self.tuning.ways)
     }
 
-    /// The next token of the session whose logits, or the largest of them, are in `row` of what was read.
+    /// The next token of the session for which it, or the logits to choose it from, are in `row` of what was read.
     pub(super) fn choose(&mut self, session: &mut Session, outputs: Outputs, row: usize) -> Result<u32> {
         match outputs {
-            Outputs::Argmax => match self.words[2 * row..2 * row + 2] {
+            Outputs::Argmax | Outputs::Sample => match self.words[2 * row..2 * row + 2] {
                 [token, 0] => Ok(token),
                 [_, count] => Err(Error::NotFinite { count: count as usize }),
                 _ => Err(Error::NotFinite { count: 0 }),
@@ -390,4 +387,13 @@ impl Engine {
     pub fn free_pages(&self) -> usize {
         lock(&self.pool).free()
     }
+}
+
+/// What serves all of a step's sessions: logits anybody, and a draw the greedy too.
+fn outputs(wanted: impl Iterator<Item = Outputs>) -> Outputs {
+    wanted.fold(Outputs::Argmax, |all, one| match (all, one) {
+        (Outputs::Logits, _) | (_, Outputs::Logits) => Outputs::Logits,
+        (Outputs::Sample, _) | (_, Outputs::Sample) => Outputs::Sample,
+        (Outputs::Argmax, Outputs::Argmax) => Outputs::Argmax,
+    })
 }

@@ -37,11 +37,15 @@ impl Rng {
         self.seed
     }
 
-    /// The number that belongs to `counter`: a multiple of 2⁻⁵³, at least 0 and less than 1.
-    pub fn uniform(self, counter: u64) -> f64 {
+    /// The 64 bits that belong to `counter`.
+    pub fn bits(self, counter: u64) -> u64 {
         let [a, b, ..] = philox([low(counter), high(counter), 0, 0], [low(self.seed), high(self.seed)]);
-        let bits = (u64::from(a) << 32 | u64::from(b)) >> 11;
-        bits as f64 / (1u64 << 53) as f64
+        u64::from(a) << 32 | u64::from(b)
+    }
+
+    /// The first of these bits as a number: a multiple of 2⁻⁵³, at least 0 and less than 1.
+    pub fn uniform(self, counter: u64) -> f64 {
+        (self.bits(counter) >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 

@@ -1,6 +1,8 @@
 //! One conversation: its tokens, its place in the cache, its sampler.
 
 use super::{PagePool, PageTable, Sampler, SamplerOptions};
+use crate::kernels::sample::Draw;
+use crate::model::Outputs;
 use crate::runtime::Ticket;
 use crate::{Error, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -89,7 +91,7 @@ impl Session {
 
     /// Keeps the logits that each next token is chosen from, for [`logits`](Self::logits), or no longer does.
     ///
-    /// They all come to the host then, where a greedy choice needs one number.
+    /// They all come to the host then, where otherwise the device chooses.
     pub fn keep_logits(&mut self, keep: bool) {
         self.ahead = None;
         self.logits = keep.then(|| Vec::with_capacity(self.vocab));
@@ -101,9 +103,19 @@ impl Session {
         self.logits.as_deref().unwrap_or_default()
     }
 
-    /// Whether choosing this session's next token takes all logits, not their largest alone.
-    pub(super) fn needs_logits(&self) -> bool {
-        self.logits.is_some() || self.sampler.options().needs_logits()
+    /// What the host must read of a step to choose this session's next token.
+    pub(super) fn outputs(&self) -> Outputs {
+        let options = self.sampler.options();
+        match self.logits.is_some() || options.needs_logits() {
+            true => Outputs::Logits,
+            false if options.is_greedy() => Outputs::Argmax,
+            false => Outputs::Sample,
+        }
+    }
+
+    /// How the device draws the token at `position`.
+    pub(super) fn draw(&self, position: usize) -> Draw {
+        self.sampler.draw(position as u64)
     }
 
     /// Refuses where the next token could not be kept.

@@ -305,6 +305,22 @@ impl<'a> Builder<'a> {
         Ok(self.push(Op::Argmax, vec![x], Fact::new(DType::U32, [2 * rows]), at))
     }
 
+    /// For each row a column, drawn as the step's input says, then the number of elements that are not finite: (2 · rows).
+    ///
+    /// # Errors
+    /// Where `x` is not a matrix of a row for each of the step's outputs.
+    #[track_caller]
+    pub fn sample(&mut self, x: Value) -> Result<Value> {
+        let at = Location::caller();
+        let [rows, _] = self.matrix("sample", x, at)?;
+        if rows != self.graph.step.outputs {
+            let reason = format!("{} for {} outputs", self.fact(x), self.graph.step.outputs);
+            return Err(Error::Shape { op: "sample", reason, at });
+        }
+        let draws = self.input(StepInput::Draws);
+        Ok(self.push(Op::Sample, vec![x, draws], Fact::new(DType::U32, [2 * rows]), at))
+    }
+
     pub(super) fn push(&mut self, op: Op, inputs: Vec<Value>, fact: Fact, at: &'static Location<'static>) -> Value {
         self.graph.nodes.push(Node { op, inputs, fact: Some(fact), at });
         Value(self.graph.nodes.len() - 1)

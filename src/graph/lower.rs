@@ -55,6 +55,9 @@ impl Lowering<'_> {
             Op::Activation(act) => self.simple(index, node, kernels::activation::launch(rows, columns, *act), &["x"]),
             Op::Add => self.simple(index, node, kernels::add::launch(rows, columns), &["a", "b"]),
             Op::Scale(factor) => self.simple(index, node, kernels::scale::launch(rows, columns, *factor), &["x"]),
+            Op::Sample => {
+                self.simple(index, node, kernels::sample::launch(rows, columns, self.policy), &["x", "draws"])
+            }
             Op::Argmax => self.simple(index, node, kernels::argmax::launch(rows, columns, rung), &["x"]),
         }
     }

@@ -71,6 +71,8 @@ pub enum Op {
     Scale(f32),
     /// The column of each row's largest element: (x).
     Argmax,
+    /// A column of each row, drawn by chance: (x, draws).
+    Sample,
 }
 
 impl Op {
@@ -92,6 +94,7 @@ impl Op {
             Self::Add => "add",
             Self::Scale(_) => "scale",
             Self::Argmax => "argmax",
+            Self::Sample => "sample",
         }
     }
 }

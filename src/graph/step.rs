@@ -1,5 +1,7 @@
 //! The numbers that change from step to step, and where they lie.
 
+use crate::kernels::sample::Draw;
+
 /// One list of numbers that the host fills before every step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StepInput {
@@ -15,12 +17,14 @@ pub enum StepInput {
     Pages,
     /// The tokens that logits are wanted for.
     OutputRows,
+    /// How each output's token is drawn: [`Draw::WORDS`] words for each.
+    Draws,
 }
 
 impl StepInput {
     /// Every list, in the order in which they lie in the step's buffer.
-    pub const ALL: [Self; 6] =
-        [Self::Ids, Self::Positions, Self::Sequences, Self::KvRows, Self::Pages, Self::OutputRows];
+    pub const ALL: [Self; 7] =
+        [Self::Ids, Self::Positions, Self::Sequences, Self::KvRows, Self::Pages, Self::OutputRows, Self::Draws];
 
     /// The name used in plans and as the shaders' binding.
     pub const fn name(self) -> &'static str {
@@ -31,6 +35,7 @@ impl StepInput {
             Self::KvRows => "kv_rows",
             Self::Pages => "pages",
             Self::OutputRows => "output_rows",
+            Self::Draws => "draws",
         }
     }
 }
@@ -54,6 +59,7 @@ impl StepShape {
         match input {
             StepInput::Pages => self.sequences * self.table_pitch,
             StepInput::OutputRows => self.outputs,
+            StepInput::Draws => self.outputs * Draw::WORDS,
             _ => self.tokens,
         }
     }
@@ -68,14 +74,14 @@ impl StepShape {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StepLayout {
     shape: StepShape,
-    offsets: [u64; 6],
+    offsets: [u64; StepInput::ALL.len()],
     bytes: u64,
 }
 
 impl StepLayout {
     /// Lists one after the other, each at a multiple of `alignment` bytes.
     pub fn new(shape: StepShape, alignment: u64) -> Self {
-        let mut offsets = [0; 6];
+        let mut offsets = [0; StepInput::ALL.len()];
         let mut end = 0u64;
         for (offset, input) in offsets.iter_mut().zip(StepInput::ALL) {
             *offset = end;

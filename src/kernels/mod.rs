@@ -23,6 +23,7 @@ mod policy;
 pub mod random;
 pub mod rms_norm;
 pub mod rope;
+pub mod sample;
 pub mod scale;
 mod ways;
 

@@ -54,6 +54,8 @@ pub enum Outputs {
     Logits,
     /// The largest logit's token, then the number of logits that are not finite, for each output: `U32` (2 · outputs).
     Argmax,
+    /// As `Argmax`, but the token is drawn by chance, as the step's [`Draws`](crate::graph::StepInput::Draws) say.
+    Sample,
 }
 
 /// A model: its configuration understood and checked, and the graphs that follow from it.
@@ -137,6 +139,7 @@ impl Model {
         let output = match outputs {
             Outputs::Logits => logits,
             Outputs::Argmax => g.argmax(logits)?,
+            Outputs::Sample => g.sample(logits)?,
         };
         Ok(g.finish(vec![output]))
     }

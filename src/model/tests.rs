@@ -144,6 +144,7 @@ fn every_architecture_builds_and_uses_all_its_tensors() {
             for (wanted, fact) in [
                 (Outputs::Logits, Fact::new(DType::F32, [outputs, 11])),
                 (Outputs::Argmax, Fact::new(DType::U32, [2 * outputs])),
+                (Outputs::Sample, Fact::new(DType::U32, [2 * outputs])),
             ] {
                 let graph = model.graph(step, 64, wanted, &tensors, Some(DType::F16)).unwrap();
                 assert_eq!(used(&graph), tensors.keys().map(String::as_str).collect(), "{}", model.name());

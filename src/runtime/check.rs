@@ -65,7 +65,7 @@ fn allowed(graph: &Graph, op: &Op, variant: Option<&Variant>) -> f64 {
         Op::Attention { .. } if rounded_apart => 1e-6,
         _ if variant.is_some_and(Variant::rounds_to_halves) => 1e-6,
         Op::Linear(_) | Op::Qkv { .. } | Op::Attention { .. } => 1e-9,
-        Op::Argmax | Op::Input(_) | Op::Weight(_) | Op::Embed | Op::KvWrite { .. } => 0.0,
+        Op::Argmax | Op::Sample | Op::Input(_) | Op::Weight(_) | Op::Embed | Op::KvWrite { .. } => 0.0,
         _ => 1e-10,
     }
 }

@@ -98,7 +98,7 @@ impl Reference {
 
     /// Computes one node from `values`; a weight yields nothing until it is used.
     pub(super) fn node(&mut self, node: &Node, step: Step<'_>) -> Result<Vec<f64>> {
-        let Step { graph, values, inputs, .. } = step;
+        let Step { values, inputs, .. } = step;
         let x = || values.get(node.inputs[0]);
         match &node.op {
             Op::Weight(_) => Ok(Vec::new()),
@@ -138,9 +138,10 @@ impl Reference {
             Op::Activation(act) => Ok(kernels::activation::reference(x(), *act)),
             Op::Add => Ok(kernels::add::reference(x(), values.get(node.inputs[1]))),
             Op::Scale(factor) => Ok(kernels::scale::reference(x(), f64::from(*factor))),
-            Op::Argmax => {
-                let columns = graph.nodes[node.inputs[0].node()].fact.as_ref().map_or(0, |fact| fact.shape.columns());
-                Ok(kernels::argmax::reference(x(), columns).into_iter().map(f64::from).collect())
+            Op::Argmax => Ok(numbers(kernels::argmax::reference(x(), step.columns(node)))),
+            Op::Sample => {
+                let draws = inputs.list(StepInput::Draws);
+                Ok(numbers(kernels::sample::reference(x(), draws, step.columns(node))))
             }
         }
     }
@@ -270,12 +271,22 @@ impl Step<'_> {
         }
     }
 
+    /// Columns of a node's first input.
+    fn columns(self, node: &Node) -> usize {
+        let fact = node.inputs.first().and_then(|value| self.graph.nodes[value.node()].fact.as_ref());
+        fact.map_or(0, |fact| fact.shape.columns())
+    }
+
     fn weight(&self, value: Value) -> Option<&Weight> {
         match self.graph.nodes[value.node()].op {
             Op::Weight(index) => self.graph.weights.get(index),
             _ => None,
         }
     }
+}
+
+fn numbers(words: Vec<u32>) -> Vec<f64> {
+    words.into_iter().map(f64::from).collect()
 }
 
 fn refuse(node: &Node, reason: &str) -> Error {

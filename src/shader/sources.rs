@@ -73,10 +73,13 @@ const SOURCES: &[(&str, &str)] = shaders![
     "result/whole",
     "rms_norm",
     "rope",
+    "sample",
     "scale",
+    "shared/bins",
     "shared/cached",
     "shared/chunks",
     "shared/dot",
+    "shared/draw",
     "shared/fold",
     "shared/half",
     "shared/halves",
@@ -84,6 +87,7 @@ const SOURCES: &[(&str, &str)] = shaders![
     "shared/keep",
     "shared/kv_quads",
     "shared/linear",
+    "shared/odds",
     "shared/softmax",
 ];
 

@@ -126,7 +126,7 @@ impl<'a> Stage<'a> {
         let number = |index: u32| match input {
             StepInput::Positions | StepInput::KvRows => first + index,
             StepInput::Ids | StepInput::Pages => index,
-            StepInput::Sequences | StepInput::OutputRows => 0,
+            StepInput::Sequences | StepInput::OutputRows | StepInput::Draws => 0,
         };
         (0..self.plan.step.len(input).max(1) as u32).map(number).collect()
     }

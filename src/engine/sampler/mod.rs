@@ -5,10 +5,10 @@
 //! own probabilities. (llama.cpp's is: penalties, DRY, top-nσ, top-k, typical-p, top-p, min-p, XTC, temperature, with
 //! the bias before them.)
 //!
-//! Every sum is in `f64` and in an order that the ids or the logits determine, and [`exp`] is plain arithmetic: the same
-//! logits, seed and position give the same token on any machine. This module knows of no model, GPU or text.
+//! Probabilities are [odds](crate::kernels::sample), in integers: the same logits, seed and position give the same token on
+//! any machine, and the token that the kernel `sample` draws, which has no biases and penalties. This module knows of no
+//! model or text.
 
-mod exp;
 mod options;
 #[cfg(test)]
 mod tests;
@@ -16,8 +16,8 @@ mod tests;
 pub use options::SamplerOptions;
 
 use super::Rng;
+use crate::kernels::sample::{Draw, ONE, Rate, odds};
 use crate::{Error, Result};
-use exp::exp;
 
 /// Chooses tokens, and keeps the room that it needs to do so.
 ///
@@ -40,13 +40,16 @@ pub struct Sampler {
 /// The logit of a token that must not be chosen.
 const FORBIDDEN: f32 = f32::NEG_INFINITY;
 
+/// More than the odds of a lower logit may exceed those of a higher one.
+const ERROR: u32 = 4;
+
 /// A token that may still be chosen.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     id: u32,
     logit: f32,
     /// Its probability by that of the likeliest.
-    weight: f64,
+    odds: u32,
 }
 
 impl Sampler {
@@ -62,6 +65,15 @@ impl Sampler {
     /// The options.
     pub fn options(&self) -> &SamplerOptions {
         &self.options
+    }
+
+    /// How the kernel `sample` is to draw the token at `position`, where neither biases nor penalties change logits.
+    pub fn draw(&self, position: u64) -> Draw {
+        let SamplerOptions { temperature, top_k, top_p, min_p, .. } = self.options;
+        match self.options.is_greedy() {
+            true => Draw::LIKELIEST,
+            false => Draw::new(temperature, top_k, top_p, min_p, self.rng.bits(position)),
+        }
     }
 
     /// The token that follows `history` (prompt and answer so far), given the `logits` of the whole vocabulary.
@@ -86,9 +98,10 @@ impl Sampler {
         if self.options.is_greedy() {
             return Ok(best.id);
         }
-        self.top_k(logits);
-        self.top_p_and_min_p(best.logit);
-        Ok(self.draw(best, position))
+        let draw = self.draw(position);
+        self.top_k(logits, draw);
+        self.top_p_and_min_p(best.logit, draw);
+        Ok(self.choose(best, draw))
     }
 
     fn bias(&self, logits: &mut [f32]) -> Result<()> {
@@ -122,13 +135,13 @@ impl Sampler {
     }
 
     /// Gathers the allowed tokens, or the `top_k` likeliest of them, in the order of their ids.
-    fn top_k(&mut self, logits: &[f32]) {
+    fn top_k(&mut self, logits: &[f32], draw: Draw) {
         self.candidates.clear();
         self.candidates.reserve(logits.len());
-        let all = (0u32..).zip(logits).map(|(id, &logit)| Candidate { id, logit, weight: 0.0 });
+        let all = (0u32..).zip(logits).map(|(id, &logit)| Candidate { id, logit, odds: 0 });
         self.candidates.extend(all.filter(|candidate| candidate.logit > FORBIDDEN));
-        let k = self.options.top_k;
-        if k > 0 && k < self.candidates.len() {
+        let k = draw.top_k(self.candidates.len());
+        if k < self.candidates.len() {
             self.candidates.select_nth_unstable_by(k - 1, likelier);
             self.candidates.truncate(k);
             self.candidates.sort_unstable_by_key(|candidate| candidate.id);
@@ -138,45 +151,41 @@ impl Sampler {
     /// Drops candidates outside the nucleus (Holtzman et al. 2020, arXiv 1904.09751), and those less than `min_p` times
     /// as likely as the likeliest (Nguyen et al. 2024, arXiv 2407.01082).
     ///
-    /// Both keep a prefix of the candidates from the likeliest down, so that which comes first is of no consequence once
-    /// the mass of all is known; and the one that needs no order goes first.
-    fn top_p_and_min_p(&mut self, best: f32) {
-        let (top_p, min_p) = (f64::from(self.options.top_p), f64::from(self.options.min_p));
-        if top_p >= 1.0 && min_p <= 0.0 {
-            return;
-        }
+    /// Top-p needs the odds of all and then an order, which is spared those that min-p drops anyway. Odds may be off by a
+    /// little, and of two logits next to each other the lower one's be the larger.
+    fn top_p_and_min_p(&mut self, best: f32, draw: Draw) {
         for candidate in &mut self.candidates {
-            candidate.weight = exp(f64::from(candidate.logit) - f64::from(best));
+            candidate.odds = odds(best, candidate.logit, Rate::new(1.0));
         }
-        let mass: f64 = self.candidates.iter().map(|candidate| candidate.weight).sum();
-        self.candidates.retain(|candidate| candidate.weight >= min_p);
-        if top_p < 1.0 {
+        let whole = self.candidates.iter().map(|candidate| u64::from(candidate.odds)).sum();
+        if draw.has_top_p() {
+            self.candidates.retain(|candidate| draw.min_p(candidate.odds.saturating_add(ERROR)));
             self.candidates.sort_unstable_by(likelier);
-            let mut sum = 0.0;
-            let nucleus = self.candidates.iter().position(|candidate| {
-                sum += candidate.weight;
-                sum >= top_p * mass
-            });
-            self.candidates.truncate(nucleus.map_or(usize::MAX, |last| last + 1));
+            let nucleus = self.reaching(draw.nucleus(whole));
+            self.candidates.truncate(nucleus + 1);
+            self.candidates.sort_unstable_by_key(|candidate| candidate.id);
         }
+        self.candidates.retain(|candidate| draw.min_p(candidate.odds));
     }
 
     /// One of the candidates, by chance; `best` is among them.
-    fn draw(&mut self, best: Candidate, position: u64) -> u32 {
-        let temperature = f64::from(self.options.temperature);
-        let mut mass = 0.0;
+    fn choose(&mut self, best: Candidate, draw: Draw) -> u32 {
         for candidate in &mut self.candidates {
-            candidate.weight = exp((f64::from(candidate.logit) - f64::from(best.logit)) / temperature);
-            mass += candidate.weight;
+            candidate.odds = draw.odds(best.logit, candidate.logit);
         }
-        let target = self.rng.uniform(position) * mass;
-        let mut sum = 0.0;
-        let chosen = self.candidates.iter().find(|candidate| {
-            sum += candidate.weight;
-            sum > target
-        });
-        // Rounding can put the target on the whole mass, by one chance in 2⁵³.
+        let whole = self.candidates.iter().map(|candidate| u64::from(candidate.odds)).sum();
+        let chosen = self.candidates.get(self.reaching(draw.target(whole)));
         chosen.map_or(best.id, |candidate| candidate.id)
+    }
+
+    /// The first candidate at which the sum of odds is `target` at least.
+    fn reaching(&self, target: u64) -> usize {
+        let mut sum = 0;
+        let reaches = |candidate: &Candidate| {
+            sum += u64::from(candidate.odds);
+            sum >= target
+        };
+        self.candidates.iter().position(reaches).unwrap_or(self.candidates.len())
     }
 }
 
@@ -187,7 +196,7 @@ fn likeliest(logits: &[f32]) -> Option<Candidate> {
     for (id, &logit) in (0u32..).zip(logits) {
         if logit > largest {
             largest = logit;
-            best = Some(Candidate { id, logit, weight: 1.0 });
+            best = Some(Candidate { id, logit, odds: ONE });
         }
     }
     best

@@ -52,9 +52,9 @@ impl SamplerOptions {
         self.temperature == 0.0 || self.top_k == 1
     }
 
-    /// Whether the logits must come to the host. Without biases and penalties a greedy choice is the GPU's argmax.
+    /// Whether the logits must come to the host: biases and penalties are its matter, everything else is the GPU's.
     pub fn needs_logits(&self) -> bool {
-        !self.is_greedy() || self.penalizes() || !self.logit_bias.is_empty()
+        self.penalizes() || !self.logit_bias.is_empty()
     }
 
     /// Whether any recent token's logit changes.
@@ -134,11 +134,11 @@ mod tests {
     }
 
     #[test]
-    fn logits_stay_on_the_gpu_for_a_plain_greedy_choice_only() {
+    fn logits_stay_on_the_gpu_unless_single_tokens_change() {
         let greedy = SamplerOptions::greedy();
         assert!(!greedy.needs_logits());
         assert!(!SamplerOptions { top_k: 1, ..SamplerOptions::default() }.needs_logits());
-        assert!(SamplerOptions::default().needs_logits());
+        assert!(!SamplerOptions::default().needs_logits());
         assert!(SamplerOptions { repeat_penalty: 1.1, ..greedy.clone() }.needs_logits());
         assert!(!SamplerOptions { repeat_penalty: 1.1, repeat_last_n: 0, ..greedy.clone() }.needs_logits());
         assert!(SamplerOptions { presence_penalty: 0.1, ..greedy.clone() }.needs_logits());

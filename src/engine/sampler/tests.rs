@@ -106,6 +106,37 @@ fn draws_follow_the_exact_probabilities_of_every_chain() {
     agrees_with_chance(defaults, &x, &history);
 }
 
+/// Odds are rounded, and so a draw on the edge of two tokens may yield the other one: almost never.
+#[test]
+fn draws_are_those_of_exact_arithmetic() {
+    let chains = [
+        plain(),
+        SamplerOptions { temperature: 3.0, ..plain() },
+        SamplerOptions { top_p: 0.9, temperature: 1.3, ..plain() },
+        SamplerOptions { min_p: 0.01, ..plain() },
+        SamplerOptions::default(),
+    ];
+    let (mut same, mut all) = (0, 0);
+    for (seed, options) in chains.into_iter().enumerate() {
+        let wave = |i: u32, by: f32| (i as f32 * by + seed as f32).sin();
+        let x: Vec<f32> = (0..5003).map(|i| 4.0 * wave(i, 0.7) * wave(i, 1.3) + 3.0 * wave(i, 2.9)).collect();
+        let probabilities = exact(&options, &x, &[]);
+        let mut sampler = sampler(options);
+        for position in 0..1000 {
+            let mut rest = crate::engine::Rng::new(11).uniform(position);
+            let expected = probabilities.iter().position(|p| {
+                rest -= p;
+                rest < 0.0
+            });
+            let token = sampler.sample(&mut x.clone(), &[], position).expect("a token");
+            same += u32::from(expected == Some(token as usize));
+            all += 1;
+        }
+    }
+    println!("{same} of {all} draws are alike");
+    assert!(same * 1000 >= all * 999, "{same} of {all}");
+}
+
 #[test]
 fn each_filter_keeps_what_it_says() {
     let x = logits(&SPREAD);
@@ -246,6 +277,20 @@ proptest! {
             }
             Err(error) => prop_assert!(beyond || (0..len).all(forbids), "{}", error),
         }
+    }
+
+    /// What the kernel `sample` draws is what is chosen here.
+    #[test]
+    fn the_kernels_definition_chooses_the_same(
+        x in prop::collection::vec(prop_oneof![Just(f32::MAX), Just(f32::MIN), Just(-0.0f32), -9f32..9.0, -1e-6f32..1e-6], 1..40),
+        (temperature, top_k, top_p, min_p) in (0f32..3.0, 0usize..50, 0f32..=1.0, prop_oneof![Just(0.0f32), 0f32..=1.0]),
+        position in any::<u64>(),
+    ) {
+        let mut sampler = sampler(SamplerOptions { temperature, top_k, top_p, min_p, ..plain() });
+        let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+        let draw = sampler.draw(position).words();
+        let token = sampler.sample(&mut x.clone(), &[], position).ok();
+        prop_assert_eq!(crate::kernels::sample::reference(&wide, &draw, x.len())[..1].first().copied(), token);
     }
 
     /// Top-k, top-p and min-p choose among the tokens that the definition leaves.
