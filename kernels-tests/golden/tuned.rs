@@ -30,7 +30,11 @@ fn a_tuned_plan_gives_the_logits_of_transformers() {
         // To a processor's driver, the least device is a GPU: it has other ways.
         let least = block_on(Gpu::open_with(&Choice::default(), Some(Caps::baseline()))).unwrap();
         for (gpu, choices) in [(gpu, [1, 4]), (&least, [3, 6])] {
-            for (golden, choice) in golden().iter().flat_map(|golden| choices.map(|choice| (golden, choice))) {
+            // Between them these have every form of product.
+            let some = golden().into_iter().filter(|golden| ["llama", "qwen2", "gpt2"].contains(&&*golden.name));
+            let some: Vec<_> = some.collect();
+            assert_eq!(some.len(), 3);
+            for (golden, choice) in some.iter().flat_map(|golden| choices.map(|choice| (golden, choice))) {
                 gives_the_logits(gpu, golden, choice);
             }
         }
