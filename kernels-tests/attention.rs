@@ -67,7 +67,7 @@ struct Spec {
 pub fn cases(rungs: &[Rung]) -> Vec<Case> {
     let mut cases = Vec::new();
     for (&rung, processor) in rungs.iter().flat_map(|rung| [(rung, false), (rung, true)]) {
-        let policy = Policy { rung, deterministic: false, processor };
+        let policy = Policy { rung, deterministic: false, processor, int8: false };
         for (index, head_dim) in DIMS.into_iter().enumerate() {
             // All steps for three widths, in all formats on one rung; every third step in one format for the others.
             let main = [24, 64, 128].contains(&head_dim);
@@ -145,7 +145,7 @@ const PLAIN: Spec = Spec {
     head_dim: 8,
     window: None,
     format: KvFormat::F32,
-    policy: Policy { rung: Rung::Portable, deterministic: false, processor: false },
+    policy: Policy { rung: Rung::Portable, deterministic: false, processor: false, int8: false },
     sequences: Vec::new(),
     filling: 0,
     scattered: false,

@@ -36,7 +36,7 @@ const CHUNKS: [(usize, usize, usize, Option<usize>); 7] = [
 pub fn cases(rungs: &[Rung]) -> Vec<Case> {
     let mut cases = Vec::new();
     for (&rung, processor) in rungs.iter().flat_map(|rung| [(rung, false), (rung, true)]) {
-        let policy = Policy { rung, deterministic: false, processor };
+        let policy = Policy { rung, deterministic: false, processor, int8: false };
         for (index, (tokens, heads, head_dim)) in SHAPES.into_iter().enumerate() {
             for (least, most, room, window) in [CHUNKS[index % 7], CHUNKS[(index + 3) % 7]] {
                 let heads = Heads { heads, kv_heads: 1, head_dim, scale: 1.0, window };
@@ -46,7 +46,7 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
     }
     // Past the fold of a dispatch: one workgroup a head of a token.
     let heads = Heads { heads: 4099, kv_heads: 1, head_dim: 8, scale: 1.0, window: None };
-    let policy = Policy { rung: Rung::Portable, deterministic: false, processor: false };
+    let policy = Policy { rung: Rung::Portable, deterministic: false, processor: false, int8: false };
     cases.push(case("folded/", 9, heads, Chunks { least: 128, most: 2, room: 2 }, policy));
     cases
 }

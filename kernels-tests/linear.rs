@@ -3,9 +3,10 @@
 use crate::case::{Case, Output, Work};
 use crate::data::{Matrix, Rng};
 use crate::device::Device;
+use crate::runs::Runs;
 use quernel::kernels::activation::Act;
 use quernel::kernels::linear::{self, Form, MATVEC_TOKENS, SHARD_ROWS, Shape};
-use quernel::kernels::{Policy, Rung, add, gated, rms_norm};
+use quernel::kernels::{Rung, add, gated, rms_norm};
 use quernel::tensor::DType;
 
 /// Rounding grows with the root of the columns, some 1e-7 a thousand columns; the definition gets the weights as
@@ -41,54 +42,30 @@ const PLAIN: [(usize, usize); 15] = [
 const GROUPED: [(usize, usize); 9] =
     [(32, 1), (64, 5), (224, 31), (256, 33), (288, 64), (512, 7), (544, 65), (1024, 96), (2080, 10)];
 
-/// Who runs it: a GPU or a processor, on a rung of its ladder.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Runs {
-    On(Rung),
-    Processor(Rung),
-}
-
-impl Runs {
-    pub fn policy(self, deterministic: bool) -> Policy {
-        let (Self::On(rung) | Self::Processor(rung)) = self;
-        Policy { rung, deterministic, processor: self.processor() }
-    }
-
-    pub fn name(self) -> String {
-        match self {
-            Self::On(rung) => format!("{rung:?}").to_lowercase(),
-            Self::Processor(Rung::Portable) => "processor".to_owned(),
-            Self::Processor(rung) => format!("processor-{rung:?}").to_lowercase(),
-        }
-    }
-
-    pub fn processor(self) -> bool {
-        matches!(self, Self::Processor(_))
-    }
-
-    pub fn portable(self) -> bool {
-        let (Self::On(rung) | Self::Processor(rung)) = self;
-        rung == Rung::Portable
-    }
-}
+/// x is rounded to 8 bits.
+const TOLERANCE_INT8: f64 = 5e-4;
+/// Of a few numbers one may be all that cancels, and a gate multiplies two that are rounded.
+const TOLERANCE_INT8_FEW: f64 = 5e-3;
 
 #[derive(Clone, Copy)]
-struct Spec {
-    tokens: usize,
-    columns: usize,
-    rows: usize,
-    dtype: DType,
-    form: Form,
-    runs: Runs,
-    deterministic: bool,
+pub struct Spec {
+    pub tokens: usize,
+    pub columns: usize,
+    pub rows: usize,
+    pub dtype: DType,
+    pub form: Form,
+    pub runs: Runs,
+    pub deterministic: bool,
+    /// x is such that rounding it to 8 bits changes nothing.
+    pub whole: bool,
     /// Rows of a shard.
-    shard: usize,
+    pub shard: usize,
     /// Rows of other weights that lie before this one in its buffer, and in its bias's.
-    before: usize,
+    pub before: usize,
     /// Compare with the weights before rounding, with this tolerance.
-    unrounded: Option<f64>,
+    pub unrounded: Option<f64>,
     /// Which of the ways; the default is the first.
-    way: usize,
+    pub way: usize,
 }
 
 pub fn cases(rungs: &[Rung], runners: &[Runs]) -> Vec<Case> {
@@ -127,11 +104,11 @@ pub fn cases(rungs: &[Rung], runners: &[Runs]) -> Vec<Case> {
     cases
 }
 
-fn bias(bias: bool) -> Form {
+pub fn bias(bias: bool) -> Form {
     Form { bias, ..Form::PLAIN }
 }
 
-fn spec(runs: Runs, tokens: usize, columns: usize, rows: usize, dtype: DType) -> Spec {
+pub fn spec(runs: Runs, tokens: usize, columns: usize, rows: usize, dtype: DType) -> Spec {
     Spec {
         tokens,
         columns,
@@ -140,6 +117,7 @@ fn spec(runs: Runs, tokens: usize, columns: usize, rows: usize, dtype: DType) ->
         form: Form::PLAIN,
         runs,
         deterministic: false,
+        whole: false,
         shard: rows.next_multiple_of(SHARD_ROWS),
         before: 0,
         unrounded: None,
@@ -160,7 +138,7 @@ fn sizes(cases: &mut Vec<Case>, runs: Runs, tokens: usize) {
 }
 
 /// What surrounds the product, alone and together.
-fn forms(cases: &mut Vec<Case>, runs: Runs) {
+pub fn forms(cases: &mut Vec<Case>, runs: Runs) {
     let outputs = [linear::Output::Plain, linear::Output::Residual, linear::Output::Gated(Act::Silu)];
     let forms = outputs.into_iter().flat_map(|output| {
         [(true, false), (false, true), (true, true)].map(|(norm, bias)| Form {
@@ -192,7 +170,7 @@ fn forms(cases: &mut Vec<Case>, runs: Runs) {
 }
 
 /// Every way but the default, of products around its workgroups and beyond them.
-fn ways(cases: &mut Vec<Case>, runs: Runs) {
+pub fn ways(cases: &mut Vec<Case>, runs: Runs) {
     let gated = Form { norm: Some(EPSILON), bias: true, output: linear::Output::Gated(Act::Silu) };
     for (form, dtype, columns, rows) in
         [(bias(true), DType::Q4, 544, 77), (gated, DType::F16, 264, 33), (bias(false), DType::F32, 9, 521)]
@@ -229,6 +207,15 @@ impl Spec {
                     "matvec"
                 }
             }
+            Runs::Int8(_) if self.dtype.is_grouped() => {
+                if many {
+                    "matmul_int8"
+                } else {
+                    "matvec_int8"
+                }
+            }
+            Runs::Int8(_) if many => "matmul",
+            Runs::Int8(_) => "matvec",
             Runs::Processor(_) => {
                 if self.deterministic || *tokens == 1 {
                     "matvec_rows"
@@ -240,6 +227,7 @@ impl Spec {
         let mut name = format!("{shader}/{}/{dtype}", self.runs.name());
         match what {
             "" => {}
+            "whole" => name.push_str("/whole"),
             "behind" => name.push_str(&format!("/behind{}", self.before)),
             _ => name.push_str(&format!("/{what}{}", self.shard)),
         }
@@ -268,7 +256,11 @@ impl Spec {
     fn data(&self, seed: &str) -> Data {
         let rng = &mut Rng::new(seed);
         Data {
-            x: Matrix::random(rng, self.tokens, self.columns),
+            x: if self.whole {
+                whole(rng, self.tokens, self.columns)
+            } else {
+                Matrix::random(rng, self.tokens, self.columns)
+            },
             weight: Matrix::random(rng, self.all_rows(), self.columns),
             norm: Matrix::random(rng, 1, self.columns),
             biases: (0..self.form.weights()).map(|_| Matrix::random(rng, 1, self.rows)).collect(),
@@ -326,9 +318,29 @@ impl Spec {
         let defined = if self.unrounded.is_some() { data.weight.exact() } else { weight.exact() };
         let mut work = self.work(&data, &weight);
         let y = self.definition(&data, &defined);
-        work.outputs.push(Output::near("y", self.rows, y, self.unrounded.unwrap_or(TOLERANCE)));
+        work.outputs.push(Output::near("y", self.rows, y, self.unrounded.unwrap_or_else(|| self.tolerance())));
         work
     }
+
+    fn tolerance(&self) -> f64 {
+        let few = self.columns < 256 || self.tokens * self.rows < 64;
+        match self.form.output {
+            _ if !self.rounds() || self.whole => TOLERANCE,
+            linear::Output::Gated(_) => TOLERANCE_INT8_FEW,
+            _ if few => TOLERANCE_INT8_FEW,
+            _ => TOLERANCE_INT8,
+        }
+    }
+
+    fn rounds(&self) -> bool {
+        self.dtype.is_grouped() && matches!(self.runs, Runs::Int8(_))
+    }
+}
+
+/// Sixteenths that 8 bits hold, the largest of each group among them.
+fn whole(rng: &mut Rng, rows: usize, columns: usize) -> Matrix {
+    let number = |index: usize| if index.is_multiple_of(32) { 127 } else { rng.below(255) as i32 - 127 };
+    Matrix::new(columns, (0..rows * columns).map(number).map(|number| number as f32 / 16.0).collect())
 }
 
 /// Every operand, before the weights are rounded to their storage.
@@ -342,21 +354,22 @@ struct Data {
 }
 
 /// The result is what the definition says.
-fn accurate(what: &str, spec: Spec) -> Case {
-    // A word of its own, so that the rounding of weights does not hide the error of the kernel.
-    let kernel = if spec.unrounded.is_some() { "linear-rounded" } else { "linear" };
+pub fn accurate(what: &str, spec: Spec) -> Case {
+    // A word of its own, so that the rounding of operands does not hide the error of the kernel.
+    let rounds = spec.unrounded.is_some() || (spec.rounds() && !spec.whole);
+    let kernel = if rounds { "linear-rounded" } else { "linear" };
     Case::new(kernel, spec.runs.portable(), spec.name(what), move |seed| spec.defined(seed))
 }
 
 /// Past the fold of a dispatch, with as many rows a workgroup.
-fn folded(spec: Spec, rows: usize) -> Case {
+pub fn folded(spec: Spec, rows: usize) -> Case {
     Case::new("linear", spec.runs.portable(), spec.name("folded"), move |seed| {
         spec.defined(seed).begin_folds(|_, column| column / rows)
     })
 }
 
 /// A token alone gets the bits that it gets among others.
-fn invariant(spec: Spec) -> Case {
+pub fn invariant(spec: Spec) -> Case {
     let spec = Spec { form: bias(true), deterministic: true, ..spec };
     let name = spec.name("alone-or-not");
     let seed = format!("linear/{name}");
@@ -364,7 +377,7 @@ fn invariant(spec: Spec) -> Case {
         let data = spec.data(&seed);
         let weight = data.weight.clone().stored(spec.dtype);
         let mut together = spec.work(&data, &weight);
-        together.outputs.push(Output::near("y", spec.rows, spec.definition(&data, &weight.exact()), TOLERANCE));
+        together.outputs.push(Output::near("y", spec.rows, spec.definition(&data, &weight.exact()), spec.tolerance()));
         let error = together.check(device)?;
         let found = device.run(&together)?.swap_remove(0);
         let pitch = found.len() / spec.tokens;

@@ -16,6 +16,7 @@ mod data;
 mod device;
 mod embed;
 mod gated;
+mod int8;
 mod kv;
 mod kv_write;
 mod layer_norm;
@@ -25,15 +26,16 @@ mod qkv;
 mod random;
 mod rms_norm;
 mod rope;
+mod runs;
 mod sample;
 mod scale;
 
 use case::Case;
 use device::Device;
 use libtest_mimic::{Arguments, Failed, Trial};
-use linear::Runs;
 use quernel::kernels::Rung;
 use quernel::tensor::Caps;
+use runs::Runs;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -60,6 +62,7 @@ fn cases(caps: &Caps) -> Vec<Case> {
         bench::cases(caps),
         embed::cases(),
         gated::cases(),
+        int8::cases(rungs),
         kv_write::cases(),
         layer_norm::cases(rungs),
         linear::cases(rungs, &runners),

@@ -141,7 +141,7 @@ impl Spec {
 
     /// The launches for `data`, whose result must be near `expect`, or near the definition of what is not rounded.
     fn work(&self, data: &Data, expect: Option<(Vec<f64>, f64)>) -> Work {
-        let policy = Policy { rung: self.rung, deterministic: false, processor: false };
+        let policy = Policy { rung: self.rung, deterministic: false, processor: false, int8: false };
         assert!(self.tokens > MATVEC_TOKENS, "other shaders compute fewer");
         let form = Form { bias: self.bias, ..Form::PLAIN };
         let (weights_before, bias_before) = match self.before {

@@ -3,7 +3,7 @@
 use crate::case::{Case, Output, Work};
 use crate::data::{Matrix, Rng};
 use crate::kv::Cache;
-use crate::linear::Runs;
+use crate::runs::Runs;
 use quernel::kernels::linear::{self, Form, MATVEC_TOKENS, Qkv, Shape};
 use quernel::kernels::rope::{self, Angles, Pairing};
 use quernel::kernels::{KvFormat, NOTHING, PAGE_TOKENS, rms_norm};

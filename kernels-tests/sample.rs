@@ -137,7 +137,7 @@ impl Family {
     }
 
     fn work(self, x: &Matrix, draws: &[u32]) -> Work {
-        let policy = Policy { rung: self.rung, deterministic: false, processor: self.processor };
+        let policy = Policy { rung: self.rung, deterministic: false, processor: self.processor, int8: false };
         let y = sample::reference(&x.exact(), draws, x.columns);
         Work {
             launches: vec![(sample::launch(x.rows(), x.columns, policy), vec![])],

@@ -149,10 +149,16 @@ fn linears() -> Vec<Launch> {
 
 fn policies() -> impl Iterator<Item = Policy> {
     let cooperative = [(8, 8), (8, 32), (16, 32), (16, 64)].map(|(size, lanes)| Rung::Cooperative { size, lanes });
-    let rungs =
-        RUNGS.into_iter().chain(cooperative).map(|rung| Policy { rung, deterministic: false, processor: false });
-    let processor = [Rung::Portable, Rung::Eight].map(|rung| Policy { rung, deterministic: false, processor: true });
-    rungs.chain(processor).flat_map(|policy| [policy, Policy { deterministic: true, ..policy }])
+    let rungs = RUNGS.into_iter().chain(cooperative).map(|rung| Policy {
+        rung,
+        deterministic: false,
+        processor: false,
+        int8: false,
+    });
+    let processor =
+        [Rung::Portable, Rung::Eight].map(|rung| Policy { rung, deterministic: false, processor: true, int8: false });
+    let int8 = RUNGS.map(|rung| Policy { rung, deterministic: false, processor: false, int8: true });
+    rungs.chain(processor).chain(int8).flat_map(|policy| [policy, Policy { deterministic: true, ..policy }])
 }
 
 fn forms() -> impl Iterator<Item = Form> {
@@ -237,7 +243,7 @@ fn attentions() -> Vec<(attention::Extent, attention::Heads, KvFormat, Policy)> 
         for (group, (tokens, table_pitch)) in groups.iter().flat_map(|&group| steps.map(|step| (group, step))) {
             for (deterministic, processor) in [(false, false), (false, true), (true, false)] {
                 let turn = all.len() + head_dim / 8;
-                let policy = Policy { rung: RUNGS[turn % 2], deterministic, processor };
+                let policy = Policy { rung: RUNGS[turn % 2], deterministic, processor, int8: false };
                 let heads = attention::Heads { heads: 2 * group, kv_heads: 2, head_dim, scale: 0.1, window: None };
                 let extent = attention::Extent { tokens, sequences: 1, table_pitch };
                 all.push((extent, heads, KvFormat::ALL[turn / 2 % 3], policy));

@@ -8,6 +8,15 @@ fn nibbles(word: u32, high: bool) -> vec4<f32> {
     return vec4<f32>(unpack4xI8(select(word, word >> 4u, high) & 0x0f0f0f0fu));
 }
 
+// In the order of columns, 16 in each.
+fn nibbles_as_bytes(words: vec4<u32>) -> array<vec4<u32>, 2> {
+    let high = words >> vec4<u32>(4u);
+    let mask = vec4<u32>(0x0f0f0f0fu);
+    return array<vec4<u32>, 2>(
+        vec4<u32>(words.x, high.x, words.y, high.y) & mask, vec4<u32>(words.z, high.z, words.w, high.w) & mask,
+    );
+}
+
 // What a quad of x is multiplied by for `dot_nibbles`.
 fn nibble_scales(quad: u32) -> vec4<f32> {
     return select(LOW, HIGH, quad % 2u == 1u);

@@ -35,3 +35,11 @@ fn ready(x: array<vec4<f32>, PACK_QUADS>, total: f32) -> Ready {
 fn dot_pack(packed: Packed, x: Ready, sum: f32) -> f32 {
     return fma(packed.minimum, x.total, fma(packed.scale, dot_nibbles(packed.words, x.x, 0.0), sum));
 }
+
+fn bytes_of(packed: Packed) -> array<vec4<u32>, 2> {
+    return nibbles_as_bytes(packed.words);
+}
+
+fn scaled(packed: Packed, dot: i32, total: i32, scale: f32) -> f32 {
+    return scale * fma(packed.scale, f32(dot), packed.minimum * f32(total));
+}

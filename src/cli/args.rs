@@ -40,6 +40,9 @@ pub struct ModelArguments {
     /// Multiply prompts by the GPU's cooperative matrices, where it has them (experimental)
     #[arg(long)]
     pub matrices: bool,
+    /// Round what q8, q4 and q4a weights are multiplied by to 8 bits (experimental)
+    #[arg(long)]
+    pub int8: bool,
     #[command(flatten)]
     pub tuning: TuningArguments,
     /// Keep the GPU interface's checks of every index in the shaders (slower)
@@ -61,6 +64,7 @@ impl ModelArguments {
             dtype: self.weights,
             kv: self.kv,
             matrices: self.matrices,
+            int8: self.int8,
             check: self.check,
             ..EngineOptions::default()
         }

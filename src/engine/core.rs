@@ -97,6 +97,7 @@ impl Engine {
         let context = options.context(model.context())?;
         let policy = Policy::new(gpu.caps(), options.deterministic);
         let policy = if options.matrices { policy.with_matrices(gpu.caps()) } else { policy };
+        let policy = Policy { int8: options.int8, ..policy };
         let need = Fit { model: &model, tensors: &*tensors, options: &options, gpu: &gpu, policy }.check(context)?;
         let pages = context.div_ceil(PAGE_TOKENS) * options.sessions;
         let pool = Arc::new(Mutex::new(PagePool::new(pages)?));

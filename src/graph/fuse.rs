@@ -17,8 +17,9 @@ use crate::tensor::Caps;
 
 /// The graph with every rule applied, as far as there are kernels for what comes out.
 pub(super) fn fuse(mut graph: Graph, weights: &[WeightUse], caps: &Caps, policy: Policy) -> Graph {
-    // `matmul` multiplies and nothing else.
-    if graph.step.tokens > MATVEC_TOKENS && !policy.deterministic && !policy.processor {
+    // `matmul` and its like multiply and nothing else.
+    let tiles = !policy.processor || policy.int8;
+    if graph.step.tokens > MATVEC_TOKENS && !policy.deterministic && tiles {
         return graph;
     }
     for index in 0..graph.nodes.len() {

@@ -15,9 +15,11 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// Whether it rounds what it multiplies to halves.
-    pub fn rounds_to_halves(&self) -> bool {
-        self.recipe.slots.iter().any(|(slot, _)| *slot == "matrix")
+    /// The normalised mean squared error of rounding what it multiplies, where it does: to halves or to bytes.
+    pub fn rounds(&self) -> Option<f64> {
+        let halves = self.recipe.slots.iter().any(|(slot, _)| *slot == "matrix");
+        let bytes = self.recipe.shader.ends_with("_int8");
+        if bytes { Some(5e-4) } else { halves.then_some(1e-6) }
     }
 }
 

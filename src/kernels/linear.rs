@@ -182,7 +182,7 @@ impl Call {
         let units = self.units();
         let (params, mut constants) = (self.params(units), self.constants());
         let mut slots = vec![quant, bias_slot(form.bias)];
-        if let Way::Matmul | Way::MatmulCoop = way {
+        if let Way::Matmul | Way::MatmulCoop | Way::MatmulInt8 = way {
             return Some(tiled(shape, way, policy.rung, slots, constants, params));
         }
         slots.extend([("input", if form.norm.is_some() { "input/rms_norm" } else { "input/plain" })]);
@@ -198,6 +198,11 @@ impl Call {
                 constants.splice(0..0, [("WORKGROUP", threads), ("TOKENS", tokens)]);
                 ("matvec", grid(units, tokens))
             }
+            Way::MatvecInt8 { threads, tokens, subgroups } => {
+                slots.push(if subgroups { Rung::Subgroup.reduce() } else { Rung::Portable.reduce() });
+                constants.splice(0..0, [("WORKGROUP", threads), ("TOKENS", tokens)]);
+                ("matvec_int8", grid(units, tokens))
+            }
             Way::MatmulRows { threads, tokens } => {
                 constants.splice(0..0, [("WORKGROUP", threads), ("TOKENS", tokens)]);
                 ("matmul_rows", grid(rows(threads), tokens))
@@ -208,7 +213,7 @@ impl Call {
                 constants.splice(0..0, [("WORKGROUP", threads), ("STREAM", u32::from(bytes <= STREAMED))]);
                 ("matvec_rows", grid(rows(threads), 1))
             }
-            Way::Matmul | Way::MatmulCoop => return None,
+            Way::Matmul | Way::MatmulCoop | Way::MatmulInt8 => return None,
         };
         Some(make("linear", shader, slots, constants, params, grid))
     }
@@ -297,7 +302,8 @@ fn tiled(
         [x, y, shape.tokens.div_ceil(tokens) as u32]
     };
     let (Rung::Cooperative { size, lanes }, Way::MatmulCoop) = (rung, way) else {
-        return make("linear", "matmul", slots, constants, params, grid(TILE, TILE));
+        let shader = if way == Way::MatmulInt8 { "matmul_int8" } else { "matmul" };
+        return make("linear", shader, slots, constants, params, grid(TILE, TILE));
     };
     let patch = 2 * size as usize;
     let across = shape.tokens.div_ceil(patch).next_power_of_two().min(COOPERATIVE_SUBGROUPS as usize / 2);

@@ -79,6 +79,8 @@ pub struct Policy {
     pub deterministic: bool,
     /// A processor runs the shaders: a thread is dear, and a barrier dearer still.
     pub processor: bool,
+    /// Round what is multiplied by weights that are stored in groups to 8 bits, a scale for each 32.
+    pub int8: bool,
 }
 
 impl Policy {
@@ -96,7 +98,7 @@ impl Policy {
             true => Rung::Subgroup,
             false => Rung::Portable,
         };
-        Self { rung, deterministic, processor: caps.processor }
+        Self { rung, deterministic, processor: caps.processor, int8: false }
     }
 
     /// The same with the largest cooperative matrices that `caps` have, if any: they leave a sum's order to the driver,

@@ -15,6 +15,9 @@ const LANES: u32 = 8;
 /// Quads that a workgroup of `matvec` may share, as WebGPU guarantees them.
 const SHARED_QUADS: u32 = 1024;
 
+/// Quads of them that `matvec_int8` keeps its rounded tokens in.
+const INT8_QUADS: u32 = 128 * 3;
+
 /// One way to compute a product: a shader of `linear` with its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "shader", rename_all = "snake_case", deny_unknown_fields)]
@@ -40,8 +43,19 @@ pub enum Way {
         /// Tokens of a thread.
         tokens: u32,
     },
+    /// As `Matvec`, with tokens rounded to bytes.
+    MatvecInt8 {
+        /// Threads of a workgroup.
+        threads: u32,
+        /// Tokens of a workgroup.
+        tokens: u32,
+        /// Whether subgroups add up.
+        subgroups: bool,
+    },
     /// Tiles of rows and tokens.
     Matmul,
+    /// As `Matmul`, with tokens rounded to bytes.
+    MatmulInt8,
     /// Tiles by the policy's cooperative matrices.
     MatmulCoop,
 }
@@ -79,7 +93,10 @@ pub type Ways = BTreeMap<Product, Way>;
 pub(super) fn ways(tokens: usize, plain: bool, weight: DType, policy: Policy) -> Vec<Way> {
     let many = tokens > MATVEC_TOKENS;
     let together = tokens.next_power_of_two().min(TOGETHER as usize) as u32;
-    let Policy { rung, deterministic, processor } = policy;
+    let Policy { rung, deterministic, processor, int8 } = policy;
+    if int8 && weight.is_grouped() {
+        return int8_ways(many, together, plain, policy);
+    }
     let cooperative = matches!(rung, Rung::Cooperative { .. }) && weight != DType::F32;
     let subgroups = rung != Rung::Portable;
     let default = match (processor, many && !deterministic) {
@@ -124,6 +141,22 @@ pub(super) fn ways(tokens: usize, plain: bool, weight: DType, policy: Policy) ->
     all
 }
 
+/// As `ways`, for tokens rounded to bytes.
+fn int8_ways(many: bool, together: u32, plain: bool, policy: Policy) -> Vec<Way> {
+    let subgroups = policy.rung != Rung::Portable;
+    let way = |threads| Way::MatvecInt8 { threads, tokens: together, subgroups };
+    if policy.deterministic {
+        return vec![way(WORKGROUP)];
+    }
+    if many {
+        // Tiles have nothing around them.
+        return Vec::from_iter(plain.then_some(Way::MatmulInt8));
+    }
+    let fits = |threads: &u32| threads * (2 * together + 1) <= SHARED_QUADS - INT8_QUADS;
+    let others = [32, 128, 256].into_iter().filter(fits).map(way);
+    std::iter::once(way(WORKGROUP)).chain(others).collect()
+}
+
 /// Workgroups of `matvec` of all sizes that fit.
 fn matvecs(together: u32, subgroups: bool, processor: bool) -> Vec<Way> {
     let sizes: &[u32] = if processor { &[8, 32] } else { &[32, 64, 128, 256] };
@@ -143,7 +176,7 @@ mod tests {
     use super::*;
 
     fn policy(rung: Rung, deterministic: bool, processor: bool) -> Policy {
-        Policy { rung, deterministic, processor }
+        Policy { rung, deterministic, processor, int8: false }
     }
 
     #[test]
@@ -168,6 +201,18 @@ mod tests {
         let (threads, subgroups) = (WORKGROUP, true);
         assert_eq!(first(512, policy(Rung::Subgroup, true, false)), Way::Matvec { threads, tokens: 4, subgroups });
         assert!(ways(9, false, DType::F16, policy(Rung::Portable, false, false)).is_empty());
+    }
+
+    #[test]
+    fn bytes_are_for_weights_in_groups() {
+        let policy = Policy { int8: true, ..policy(Rung::Subgroup, false, true) };
+        let (threads, subgroups) = (WORKGROUP, true);
+        assert_eq!(ways(1, false, DType::F16, policy)[0], Way::MatvecRows { threads: LANES });
+        assert_eq!(ways(3, false, DType::Q8, policy)[0], Way::MatvecInt8 { threads, tokens: 4, subgroups });
+        assert_eq!(ways(9, true, DType::Q4, policy), [Way::MatmulInt8]);
+        assert!(ways(9, false, DType::Q4, policy).is_empty());
+        let policy = Policy { deterministic: true, ..policy };
+        assert_eq!(ways(9, false, DType::Q4A, policy), [Way::MatvecInt8 { threads, tokens: 4, subgroups }]);
     }
 
     #[test]

@@ -58,12 +58,14 @@ impl Executor {
 /// The largest normalised mean squared error that 32-bit arithmetic explains; what only moves numbers is exact.
 ///
 /// Keys and values that a product puts into the cache by itself are rounded there from either side's own last bits: some
-/// come out as neighbouring halves. A variant that rounds to halves says so.
+/// come out as neighbouring halves. A variant that rounds what it multiplies says so.
 fn allowed(graph: &Graph, op: &Op, variant: Option<&Variant>) -> f64 {
     let rounded_apart = graph.kv != KvFormat::F32 && graph.nodes.iter().any(|node| matches!(node.op, Op::Qkv { .. }));
+    if let Some(rounding) = variant.and_then(Variant::rounds) {
+        return rounding;
+    }
     match op {
         Op::Attention { .. } if rounded_apart => 1e-6,
-        _ if variant.is_some_and(Variant::rounds_to_halves) => 1e-6,
         Op::Linear(_) | Op::Qkv { .. } | Op::Attention { .. } => 1e-9,
         Op::Argmax | Op::Sample | Op::Input(_) | Op::Weight(_) | Op::Embed | Op::KvWrite { .. } => 0.0,
         _ => 1e-10,

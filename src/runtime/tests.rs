@@ -137,7 +137,7 @@ fn run(gpu: &Gpu, policy: Policy, width: Option<DType>, kv: KvFormat) -> Result<
 fn the_gpu_agrees_with_the_definitions_in_every_format() -> Result<()> {
     let gpu = open();
     for rung in Rung::available(gpu.caps()) {
-        let policy = Policy { rung, deterministic: false, processor: false };
+        let policy = Policy { rung, deterministic: false, processor: false, int8: false };
         for width in [None, Some(DType::F16), Some(DType::BF16)] {
             run(&gpu, policy, width, KvFormat::F32)?;
         }
@@ -159,9 +159,9 @@ fn a_prompt_is_checked_by_what_its_rung_rounds() -> Result<()> {
         let x = g.scale(x, 0.3); // no halves
         let up = g.weight("up", [43, HIDDEN])?;
         let y = g.linear(x, up, None)?;
-        let policy = Policy { rung, deterministic: false, processor: false };
+        let policy = Policy { rung, deterministic: false, processor: false, int8: false };
         let plan = Plan::new(g.finish(vec![y]), gpu.caps(), policy)?;
-        let rounds = plan.dispatches.iter().any(|dispatch| dispatch.launch.variant.rounds_to_halves());
+        let rounds = plan.dispatches.iter().any(|dispatch| dispatch.launch.variant.rounds().is_some());
         assert_eq!(rounds, matches!(rung, Rung::Cooperative { .. }));
         let mut reference = Reference::new(&plan.graph.caches, 3);
         let mut executor = pollster::block_on(Executor::load(gpu.clone(), &plan, 3, &tensors, &mut |_, _| ()))?;
@@ -221,7 +221,7 @@ fn attention_in_chunks_gives_the_same_bits() -> Result<()> {
     let tensors = tensors();
     let step = StepShape { table_pitch: 40, ..STEP };
     for processor in [false, true] {
-        let policy = Policy { rung: Rung::Portable, deterministic: false, processor };
+        let policy = Policy { rung: Rung::Portable, deterministic: false, processor, int8: false };
         let whole = run(&gpu, policy, None, KvFormat::F16)?;
         let plan = Plan::new(graph_of(step, &tensors, None)?.with_kv(KvFormat::F16), gpu.caps(), policy)?;
         let attends = plan.scratch.iter().position(Option::is_some).unwrap();

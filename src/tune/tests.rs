@@ -17,7 +17,7 @@ fn plan(tokens: usize, deterministic: bool) -> Plan {
     let tensors = Synthetic::new(&config, 1).unwrap();
     let step = StepShape { tokens, outputs: 1, sequences: 1, table_pitch: 4 };
     let graph = Model::open(&config, &tensors).unwrap().graph(step, 128, Outputs::Argmax, &tensors, None).unwrap();
-    let policy = Policy { rung: Rung::Subgroup, deterministic, processor: false };
+    let policy = Policy { rung: Rung::Subgroup, deterministic, processor: false, int8: false };
     Plan::new(graph, &Caps { subgroup: Some((32, 32)), max_storage_buffers: 10, ..Caps::baseline() }, policy).unwrap()
 }
 

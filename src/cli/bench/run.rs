@@ -95,6 +95,7 @@ impl<'a> Bench<'a> {
             dtype: setup.dtype,
             kv: setup.kv,
             matrices: arguments.matrices,
+            int8: arguments.int8,
             ..EngineOptions::default()
         };
         let options = EngineOptions { tuning: arguments.tuning.stored(gpu), ..options };
