@@ -99,7 +99,7 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
 
 /// All chains, or where they are to be few the usual one and a part of the others, which `turn` picks.
 fn chains(few: bool, turn: usize) -> impl Iterator<Item = (&'static str, Chain)> {
-    let kept = move |index: &usize| !few || *index == 0 || (index + turn) % 5 == 0;
+    let kept = move |index: &usize| !few || *index == 0 || (index + turn).is_multiple_of(5);
     CHAINS.into_iter().enumerate().filter(move |(index, _)| kept(index)).map(|(_, chain)| chain)
 }
 
