@@ -9,19 +9,19 @@ use quernel::kernels::{Policy, Rung, sample};
 const SHAPES: [(usize, usize); 19] = [
     (1, 3),
     (2, 5),
-    (3, 64),
-    (7, 64),
-    (8, 64),
-    (9, 64),
-    (127, 64),
-    (255, 64),
-    (256, 64),
-    (257, 1000),
-    (1023, 16),
-    (1024, 16),
-    (1025, 16),
-    (4099, 16),
-    (5003, 16),
+    (3, 24),
+    (7, 24),
+    (8, 24),
+    (9, 24),
+    (127, 24),
+    (255, 24),
+    (256, 24),
+    (257, 100),
+    (1023, 6),
+    (1024, 6),
+    (1025, 6),
+    (4099, 6),
+    (5003, 6),
     (49_152, 4),
     (128_256, 1),
     (151_936, 2),
@@ -75,30 +75,32 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
     for (rung, processor) in rungs.iter().flat_map(|&rung| [(rung, false), (rung, true)]) {
         let family = Family { rung, processor };
         for (index, (columns, rows)) in SHAPES.into_iter().enumerate() {
-            // Large vocabularies meet some of the chains, each another part; so does a processor.
-            let few = columns > 10_000 || processor;
-            for (turn, (name, chain)) in CHAINS.into_iter().enumerate() {
-                if !few || name == "usual" || (turn + index) % 5 == 0 {
-                    let x = move |rng: &mut Rng| logits(rng, rows, columns);
-                    cases.push(family.case(format!("{name}/{columns}"), x, move |_| chain));
-                }
+            for (name, chain) in chains(columns > 10_000 || processor, index) {
+                let x = move |rng: &mut Rng| logits(rng, rows, columns);
+                cases.push(family.case(format!("{name}/{columns}"), x, move |_| chain));
             }
         }
-        for (trap, value) in TRAPS {
-            for columns in if processor { &[1027][..] } else { &[17, 1027, 5003] } {
-                for (name, chain) in CHAINS {
+        for (index, (trap, value)) in TRAPS.into_iter().enumerate() {
+            for columns in [17, 1027, 5003] {
+                for (name, chain) in chains(columns != 1027 || processor, index + columns) {
                     let row = move |i| value(i % columns);
-                    let x = move |_: &mut Rng| Matrix::new(*columns, (0..2 * columns).map(row).collect());
+                    let x = move |_: &mut Rng| Matrix::new(columns, (0..2 * columns).map(row).collect());
                     cases.push(family.case(format!("{trap}/{name}/{columns}"), x, move |_| chain));
                 }
             }
         }
         // Sessions side by side: every row has a chain of its own.
-        let x = |rng: &mut Rng| logits(rng, 5 * CHAINS.len(), 2003);
+        let x = |rng: &mut Rng| logits(rng, 2 * CHAINS.len(), 2003);
         cases.push(family.case("mixed".to_owned(), x, |row| CHAINS[row % CHAINS.len()].1));
         cases.push(family.folded());
     }
     cases
+}
+
+/// All chains, or where they are to be few the usual one and a part of the others, which `turn` picks.
+fn chains(few: bool, turn: usize) -> impl Iterator<Item = (&'static str, Chain)> {
+    let kept = move |index: &usize| !few || *index == 0 || (index + turn).is_multiple_of(5);
+    CHAINS.into_iter().enumerate().filter(move |(index, _)| kept(index)).map(|(_, chain)| chain)
 }
 
 /// Ways to compute the kernel.
