@@ -31,14 +31,14 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
         for tokens in [1, 2, 3, 4, 5, 8, 9, 31, 32, 33, 65] {
             sizes(&mut cases, runs, tokens);
         }
-        for (tokens, dtype) in [(1, DType::Q8), (7, DType::Q4), (40, DType::Q4A)] {
+        for (tokens, dtype) in [(1, DType::Q4A), (7, DType::Q4), (40, DType::Q4A)] {
             let spec = Spec { form: bias(true), whole: true, ..spec(runs, tokens, 96, 77, dtype) };
             cases.push(accurate("shards", Spec { shard: 3 * SHARD_ROWS, ..spec }));
             cases.push(accurate("shards", Spec { shard: SHARD_ROWS, ..spec }));
             cases.push(accurate("behind", Spec { before: 24, ..spec }));
         }
         for tokens in [2, 3, 5, 8, 9, 33] {
-            for (dtype, columns) in [(DType::Q8, 544), (DType::Q4, 2080), (DType::Q4A, 96)] {
+            for (dtype, columns) in [(DType::Q4A, 544), (DType::Q4, 2080), (DType::Q4A, 96)] {
                 cases.push(invariant(spec(runs, tokens, columns, 23, dtype)));
             }
         }
@@ -56,7 +56,7 @@ fn sizes(cases: &mut Vec<Case>, runs: Runs, tokens: usize) {
         return;
     }
     for (index, (columns, rows)) in SIZES.into_iter().enumerate() {
-        for (turn, dtype) in [DType::Q8, DType::Q4, DType::Q4A].into_iter().enumerate() {
+        for (turn, dtype) in [DType::Q4, DType::Q4A].into_iter().enumerate() {
             if tokens == 1 || (index + turn + tokens).is_multiple_of(3) {
                 let spec = Spec { form: bias(index.is_multiple_of(2)), ..spec(runs, tokens, columns, rows, dtype) };
                 cases.push(accurate("", spec));

@@ -6,7 +6,7 @@ use crate::device::Device;
 use crate::runs::Runs;
 use quernel::kernels::activation::Act;
 use quernel::kernels::linear::{self, Form, MATVEC_TOKENS, SHARD_ROWS, Shape};
-use quernel::kernels::{Rung, add, gated, rms_norm};
+use quernel::kernels::{Rung, add, gated, rms_norm, rounds_with};
 use quernel::tensor::DType;
 
 /// Rounding grows with the root of the columns, some 1e-7 a thousand columns; the definition gets the weights as
@@ -207,7 +207,7 @@ impl Spec {
                     "matvec"
                 }
             }
-            Runs::Int8(_) if self.dtype.is_grouped() => {
+            Runs::Int8(_) if self.rounds() => {
                 if many {
                     "matmul_int8"
                 } else {
@@ -333,7 +333,7 @@ impl Spec {
     }
 
     fn rounds(&self) -> bool {
-        self.dtype.is_grouped() && matches!(self.runs, Runs::Int8(_))
+        rounds_with(self.dtype) && matches!(self.runs, Runs::Int8(_))
     }
 }
 

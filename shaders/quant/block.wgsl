@@ -1,6 +1,6 @@
 // Where the parts of a group lie in a row of a grouped storage: blocks of up to eight groups' quants, then their scales
 // as halves, 16 bytes, then their minima. `quant` of the host is the definition.
-// The codecs of such storages give a group's quants as bytes too (`bytes_of`), and make its product with as many columns
+// The codecs of 4 bits give a group's quants as bytes too (`bytes_of`), and make its product with as many columns
 // of x, also bytes with a scale, from the sum of the bytes' products and the total of x's bytes (`scaled`).
 struct Place {
     quants: u32, // the first 16 bytes of the group's quants

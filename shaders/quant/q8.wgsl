@@ -37,11 +37,3 @@ fn dot_pack(packed: Packed, x: Ready, sum: f32) -> f32 {
     }
     return fma(packed.scale, part, sum);
 }
-
-fn bytes_of(packed: Packed) -> array<vec4<u32>, 2> {
-    return packed.words;
-}
-
-fn scaled(packed: Packed, dot: i32, total: i32, scale: f32) -> f32 {
-    return (packed.scale * scale) * f32(dot);
-}

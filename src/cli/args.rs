@@ -40,7 +40,7 @@ pub struct ModelArguments {
     /// Multiply prompts by the GPU's cooperative matrices, where it has them (experimental)
     #[arg(long)]
     pub matrices: bool,
-    /// Round what q8, q4 and q4a weights are multiplied by to 8 bits (experimental)
+    /// Round what q4 and q4a weights are multiplied by to 8 bits (experimental)
     #[arg(long)]
     pub int8: bool,
     #[command(flatten)]

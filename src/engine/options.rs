@@ -37,8 +37,8 @@ pub struct EngineOptions {
     pub kv: KvFormat,
     /// Multiply prompts by the adapter's cooperative matrices, where it has them: they round activations to halves.
     pub matrices: bool,
-    /// Round what is multiplied by `q8`, `q4` and `q4a` weights to 8 bits, a scale for each 32 numbers: faster where a
-    /// GPU multiplies four bytes at a time, at some accuracy.
+    /// Round what is multiplied by `q4` and `q4a` weights to 8 bits, with a scale for each 32 numbers: for GPUs that
+    /// multiply four bytes at a time. It loses little beside what such weights have lost.
     pub int8: bool,
     /// The fastest ways of products, as [`Engine::tuning`](super::Engine::tuning) gave them; ignored where it belongs to
     /// another device or version, and where numbers are to be deterministic.

@@ -1,11 +1,14 @@
 //! `linear`: y = W x for each token, W stored row by row in any of the weight formats, with what surrounds the product:
 //! a norm before it; a bias, a residual, a gate, or rotation and the cache after it.
 //!
-//! Five shaders. `matvec` reads every weight once for up to four tokens and splits the columns among a workgroup's
-//! threads; `matmul` tiles rows and tokens for a prompt, and `matmul_coop` does so by cooperative matrices. Where a processor runs the shaders ([`Policy::processor`]),
-//! `matvec_rows` and `matmul_rows` take their places: there a thread has rows of its own. They add in different orders,
-//! so that where a token's numbers must not depend on the step's size ([`Policy::deterministic`]), the first of each
-//! pair serves every size.
+//! Several shaders. `matvec` reads every weight once for up to four tokens and splits the columns among a workgroup's
+//! threads; `matmul` tiles rows and tokens for a prompt, and `matmul_coop` does so by cooperative matrices. Where a
+//! processor runs the shaders ([`Policy::processor`]), `matvec_rows` and `matmul_rows` take their places: there a thread
+//! has rows of its own. They add in different orders, so that where a token's numbers must not depend on the step's size
+//! ([`Policy::deterministic`]), the first of each pair serves every size.
+//!
+//! `matvec_int8` and `matmul_int8` take the places of `matvec` and `matmul` where tokens are rounded to 8 bits
+//! ([`Policy::int8`]), each 32 columns with a scale of their own, and multiply four bytes at a time.
 //!
 //! `matmul_coop` rounds both operands to halves, and adds products up as singles. Halves reach 65,504: finite numbers
 //! beyond are taken for that, so a single outlier costs accuracy and never makes an infinity. Residual streams, where such
@@ -14,7 +17,7 @@
 
 use super::activation::Act;
 use super::policy::quant;
-use super::ways::{Product, Way, ways};
+use super::ways::{Product, Way, rounds_with, ways};
 use super::{KvFormat, Launch, PAGE_TOKENS, Policy, Rung, fold, launch as make, params, quads};
 use crate::tensor::{DType, GROUP, pitch};
 
@@ -243,7 +246,8 @@ impl Call {
             Output::Qkv(_) => 8 * self.units(),
         };
         let weights = self.weight.name().to_owned();
-        let (form, rung) = (self.form.to_string(), self.policy.rung.to_string());
+        let int8 = self.policy.int8 && rounds_with(self.weight);
+        let (form, rung) = (self.form.to_string(), format!("{}{}", self.policy.rung, if int8 { "+int8" } else { "" }));
         Product { form, weights, rows, columns, tokens: Product::bucket(tokens), rung }
     }
 

@@ -31,7 +31,7 @@ pub use kv::KvFormat;
 pub(crate) use launch::params;
 pub use launch::{FOLD, Launch, Params, Variant, fold};
 pub use policy::{Policy, Rung};
-pub use ways::{Product, Way, Ways};
+pub use ways::{Product, Way, Ways, rounds_with};
 
 /// The place in a step's list of sequences, or the row in the cache, of a token that only fills a bucket up.
 pub const NOTHING: u32 = u32::MAX;

@@ -79,7 +79,7 @@ pub struct Policy {
     pub deterministic: bool,
     /// A processor runs the shaders: a thread is dear, and a barrier dearer still.
     pub processor: bool,
-    /// Round what is multiplied by weights that are stored in groups to 8 bits, a scale for each 32.
+    /// Round what is multiplied by weights of 4 bits to 8 bits, with a scale for each 32 numbers.
     pub int8: bool,
 }
 

@@ -74,7 +74,7 @@ pub struct Product {
     pub columns: usize,
     /// Tokens, as [`bucket`](Self::bucket) groups them.
     pub tokens: usize,
-    /// The highest rung that its ways may use.
+    /// The highest rung that its ways may use, and whether tokens are rounded to bytes.
     pub rung: String,
 }
 
@@ -94,7 +94,7 @@ pub(super) fn ways(tokens: usize, plain: bool, weight: DType, policy: Policy) ->
     let many = tokens > MATVEC_TOKENS;
     let together = tokens.next_power_of_two().min(TOGETHER as usize) as u32;
     let Policy { rung, deterministic, processor, int8 } = policy;
-    if int8 && weight.is_grouped() {
+    if int8 && rounds_with(weight) {
         return int8_ways(many, together, plain, policy);
     }
     let cooperative = matches!(rung, Rung::Cooperative { .. }) && weight != DType::F32;
@@ -139,6 +139,12 @@ pub(super) fn ways(tokens: usize, plain: bool, weight: DType, policy: Policy) ->
         }
     });
     all
+}
+
+/// Whether [`Policy::int8`] is for weights stored so: to those that eight bits keep, rounding tokens too would nearly double
+/// what is lost, and they are bound by memory.
+pub fn rounds_with(weight: DType) -> bool {
+    matches!(weight, DType::Q4 | DType::Q4A)
 }
 
 /// As `ways`, for tokens rounded to bytes.
@@ -204,11 +210,13 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_for_weights_in_groups() {
+    fn bytes_are_for_weights_of_four_bits() {
         let policy = Policy { int8: true, ..policy(Rung::Subgroup, false, true) };
         let (threads, subgroups) = (WORKGROUP, true);
-        assert_eq!(ways(1, false, DType::F16, policy)[0], Way::MatvecRows { threads: LANES });
-        assert_eq!(ways(3, false, DType::Q8, policy)[0], Way::MatvecInt8 { threads, tokens: 4, subgroups });
+        for weight in [DType::F16, DType::Q8] {
+            assert_eq!(ways(1, false, weight, policy)[0], Way::MatvecRows { threads: LANES });
+        }
+        assert_eq!(ways(3, false, DType::Q4A, policy)[0], Way::MatvecInt8 { threads, tokens: 4, subgroups });
         assert_eq!(ways(9, true, DType::Q4, policy), [Way::MatmulInt8]);
         assert!(ways(9, false, DType::Q4, policy).is_empty());
         let policy = Policy { deterministic: true, ..policy };
