@@ -37,6 +37,7 @@ use quernel::kernels::Rung;
 use quernel::tensor::Caps;
 use runs::Runs;
 use std::collections::BTreeMap;
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 /// One in so many portable cases runs at WebGPU's default limits too.
@@ -97,7 +98,7 @@ fn open(ceiling: Option<Caps>) -> Arc<Device> {
     }))
 }
 
-fn main() {
+fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // A device runs one dispatch at a time; a second thread overlaps the next case's reference with it.
     arguments.test_threads.get_or_insert(2);
@@ -122,5 +123,6 @@ fn main() {
     }
     let total: usize = tally.values().map(|(cases, ..)| cases).sum();
     println!("{total} cases in all");
-    conclusion.exit();
+    // Returned rather than exited with, so that drivers are left by devices that are gone.
+    conclusion.exit_code()
 }
