@@ -3,12 +3,9 @@
 // read once for all the tokens, and their partial sums are added at the end. The order of additions for one output
 // depends on columns and WORKGROUP alone, never on how many tokens there are.
 //!use shared/linear
-//!slot reduce
 //!slot input
-//!slot output
+//!use shared/unit
 override WORKGROUP: u32 = 64u;
-override TOKENS: u32 = 1u; // 4 at most: a reduction's lanes hold the squares of as many tokens
-const REDUCTIONS: u32 = 2u * TOKENS + 1u;
 
 fn weight_quad(packed: Packed, pack: u32, i: u32) -> vec4<f32> {
     let w = weights(packed, i);
@@ -67,23 +64,5 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             }
         }
     }
-    for (var t = 0u; t < TOKENS; t++) {
-        contribute_sum(2u * t, thread, sums[t][0]);
-        contribute_sum(2u * t + 1u, thread, sums[t][1]);
-    }
-    if (NORMED) {
-        contribute_sum(2u * TOKENS, thread, squares);
-    }
-    workgroupBarrier();
-    var factors = vec4<f32>(1.0);
-    if (NORMED) {
-        factors = 1.0 / sqrt(collect_sum(2u * TOKENS) / f32(params.columns) + params.epsilon);
-    }
-    for (var t = 0u; t < TOKENS; t++) {
-        let low = collect_sum(2u * t);
-        let high = collect_sum(2u * t + 1u);
-        if (thread == t && first_token + t < params.tokens) {
-            emit(unit, first_token + t, factors[t] * low, factors[t] * high);
-        }
-    }
+    emit_sums(thread, unit, first_token, sums, squares);
 }

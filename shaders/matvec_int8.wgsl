@@ -6,11 +6,8 @@
 //!use shared/linear
 //!use shared/input
 //!use shared/int8
-//!slot reduce
-//!slot output
+//!use shared/unit
 override WORKGROUP: u32 = 64u;
-override TOKENS: u32 = 1u; // 4 at most: a reduction's lanes hold the squares of as many tokens
-const REDUCTIONS: u32 = 2u * TOKENS + 1u;
 const SPAN: u32 = 128u / TOKENS; // groups
 
 var<workgroup> staged: array<Group, TOKENS * SPAN>; // (token, group)
@@ -68,27 +65,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             }
         }
     }
+    var all = vec4<f32>();
     for (var t = 0u; t < TOKENS; t++) {
-        contribute_sum(2u * t, thread, sums[t][0]);
-        contribute_sum(2u * t + 1u, thread, sums[t][1]);
+        all[t] = (squares[t].x + squares[t].y) + (squares[t].z + squares[t].w);
     }
-    if (NORMED) {
-        var all = vec4<f32>();
-        for (var t = 0u; t < TOKENS; t++) {
-            all[t] = (squares[t].x + squares[t].y) + (squares[t].z + squares[t].w);
-        }
-        contribute_sum(2u * TOKENS, thread, all);
-    }
-    workgroupBarrier();
-    var factors = vec4<f32>(1.0);
-    if (NORMED) {
-        factors = 1.0 / sqrt(collect_sum(2u * TOKENS) / f32(params.columns) + params.epsilon);
-    }
-    for (var t = 0u; t < TOKENS; t++) {
-        let low = collect_sum(2u * t);
-        let high = collect_sum(2u * t + 1u);
-        if (thread == t && first_token + t < params.tokens) {
-            emit(unit, first_token + t, factors[t] * low, factors[t] * high);
-        }
-    }
+    emit_sums(thread, unit, first_token, sums, all);
 }

@@ -92,6 +92,7 @@ const SOURCES: &[(&str, &str)] = shaders![
     "shared/linear",
     "shared/odds",
     "shared/softmax",
+    "shared/unit",
 ];
 
 /// Every file: its path under `shaders/` without `.wgsl`, and its text.
