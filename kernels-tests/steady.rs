@@ -22,10 +22,13 @@ const ANSWER: usize = 250;
 const KEPT: usize = 64 << 10;
 
 /// Bytes that the system's allocator may take at once, for it and the driver.
-const ARENA: usize = 2 << 20;
+const ARENA: isize = 1 << 20;
 
 /// Stretches of tokens, and tokens of each: what grows by the token grows in all of them.
 const STRETCHES: [usize; 2] = [8, 30];
+
+/// Stretches in which a spare may come to be kept.
+const SPARES: usize = 2;
 
 /// Tokens before them: page tables double when a sequence reaches 256 tokens, and then at 512.
 const BEFORE: usize = 260;
@@ -95,12 +98,12 @@ fn two_thousand_tokens_need_no_more_memory_than_the_first_few_hundred() {
     }
     assert_eq!((after.made, after.buffers), (before.made, before.buffers), "made for 2000 tokens");
     assert!(after.heap <= before.heap + KEPT, "{before:?} became {after:?}");
-    // What the tokens add, each answer as much, is within 1 %; one answer in which the system's allocator happens to
-    // take another of its arenas does not decide it.
+    // Within 1 %, but for one answer in which the system's allocator may happen to take another of its arenas.
     grown.sort_unstable();
-    let steady = grown[grown.len() / 2] * grown.len() as isize;
-    assert!(steady <= before.resident as isize / 100, "an answer adds {grown:?} bytes to {before:?}");
-    assert!(after.resident <= before.resident + before.resident / 100 + ARENA, "{before:?} became {after:?}");
+    let most = grown.pop().unwrap();
+    let others: isize = grown.iter().sum();
+    assert!(others <= before.resident as isize / 100, "answers add {grown:?} and {most} bytes to {before:?}");
+    assert!(most <= ARENA, "an answer adds {most} bytes to {before:?}");
 }
 
 /// Between one token and the next nothing is made on the GPU, and what is taken from the heap goes back to it.
@@ -123,15 +126,16 @@ fn leaves_nothing_behind(sampler: SamplerOptions) {
     let (before, taken) = (Memory::now(&gpu), HEAP.stats().bytes_allocated);
     let [stretches, tokens] = STRETCHES;
     let mut heap = before.heap;
-    let grown = (0..stretches).map(|_| {
+    // No vector, which would be counted too.
+    let grown: [isize; STRETCHES[0]] = std::array::from_fn(|_| {
         (0..tokens).for_each(|_| step());
         let last = std::mem::replace(&mut heap, Memory::now(&gpu).heap);
         heap as isize - last as isize
     });
-    let grown: Vec<isize> = grown.collect();
     let after = Memory::now(&gpu);
     let taken = (HEAP.stats().bytes_allocated - taken) / (stretches * tokens);
     println!("a token takes {taken} bytes; {tokens} of them leave {grown:?}");
     assert_eq!((after.made, after.buffers), (before.made, before.buffers));
-    assert!(grown.iter().any(|&bytes| bytes <= 0) && after.heap <= before.heap + KEPT, "{grown:?}");
+    let growing = grown.iter().filter(|&&bytes| bytes > 0).count();
+    assert!(growing <= SPARES && after.heap <= before.heap + KEPT, "{grown:?}");
 }
