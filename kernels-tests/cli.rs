@@ -255,6 +255,27 @@ fn a_quantized_checkpoint_speaks_as_quantizing_at_load_does() {
 }
 
 #[test]
+fn rounding_to_bytes_is_held_against_weights_alone_and_told_where_it_is_none() {
+    let (golden, prompt, greedy) = llama();
+    let ran = run(generate(&golden, &["-p", &prompt, "-n", "24", "--int8"]));
+    assert!(ran.stderr.contains("--int8 changes nothing"), "{}", ran.stderr);
+    assert_eq!(ran.printed(), greedy);
+
+    // Rows of whole groups.
+    let golden = self::golden().into_iter().find(|golden| golden.name == "qwen2").unwrap();
+    let divergence = |flags: &[&str]| {
+        let text = concat!(env!("CARGO_MANIFEST_DIR"), "/LICENSE-MIT");
+        let mut command = quernel(["perplexity", "-f", text, "-c", "64", "--weights", "q4", "--kv", "f32", "-q", "-m"]);
+        command.arg(&golden.dir).args(["--against", "q4", "--json"]).args(flags);
+        let found: serde_json::Value = serde_json::from_str(&run(command).printed()).unwrap();
+        found["against"]["kl_mean"]["value"].as_f64().unwrap()
+    };
+    assert_eq!(divergence(&[]), 0.0);
+    let rounded = divergence(&["--int8"]);
+    assert!(rounded > 0.0 && rounded < 0.01, "{rounded}");
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let (golden, prompt, greedy) = llama();
     let mut child = generate(&golden, &["-p", &prompt, "-n", "100", "-q"]);

@@ -7,6 +7,7 @@ use quernel::Error;
 use quernel::checkpoint::Checkpoint;
 use quernel::engine::{Engine, EngineOptions};
 use quernel::gpu::{AdapterInfo, Choice, Gpu};
+use quernel::kernels::rounds_with;
 use quernel::model::Model;
 use quernel::text::Tokenizer;
 
@@ -68,6 +69,7 @@ impl Files {
     /// Uploads the model to an adapter that is open.
     pub fn load(self, gpu: Gpu, arguments: &ModelArguments) -> anyhow::Result<Engine> {
         let options = EngineOptions { tuning: arguments.tuning.stored(&gpu), ..self.options };
+        let int8 = options.int8;
         let bar = progress_bar("uploading", arguments.quiet);
         let progress = &mut |done, total| {
             bar.set_length(total);
@@ -78,6 +80,9 @@ impl Files {
         let mut engine = engine?;
         if !arguments.quiet {
             eprintln!("weights: {}", engine.formats());
+            if int8 && !engine.formats().iter().any(|(dtype, ..)| rounds_with(dtype)) {
+                eprintln!("WARNING: --int8 changes nothing: it is for weights in q4 and q4a, and there are none");
+            }
         }
         arguments.tuning.tune(&mut engine, false, arguments.quiet)?;
         Ok(engine)

@@ -25,8 +25,8 @@ The text is cut into windows as llama.cpp cuts it: of -c tokens (512 where it is
 that is shorter), beside each other, and the second half of each is scored; with --stride N they begin N tokens apart, and
 the last N of each are scored. A text shorter than a window is scored whole. A rest that fills no window is left out.
 
-With --against, the same checkpoint with weights of that format and a cache in f32 is the reference, on the same GPU at
-the same time: both have to fit. KL is the divergence of each token's distribution from the reference's, in nats.";
+With --against, the same checkpoint with weights of that format, a cache in f32 and no other rounding is the reference, on
+the same GPU at the same time: both have to fit. KL is the divergence of each token's distribution from the reference's, in nats.";
 
 /// A window where none is asked for, llama.cpp's.
 const CONTEXT: usize = 512;
@@ -64,8 +64,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .filter(|&first| tokenizer.encode_plain(&text).is_ok_and(|plain| plain.first() != Some(&first)));
     let windows = Windows::new(tokens, begin, files.context, arguments.stride)?;
     let reference = arguments.against.map(|against| {
-        let exact =
-            |options, trained| EngineOptions { dtype: Some(against), kv: KvFormat::F32, ..windowed(options, trained) };
+        let exact = |options, trained| EngineOptions {
+            dtype: Some(against),
+            kv: KvFormat::F32,
+            matrices: false,
+            int8: false,
+            ..windowed(options, trained)
+        };
         open::files_with(model, exact)
     });
     let reference = reference.transpose()?;
