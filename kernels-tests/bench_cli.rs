@@ -58,6 +58,9 @@ fn a_shape_is_measured_in_several_formats_and_step_sizes() {
     let format = |record: &Value| ["weights", "type_k", "kv"].map(|name| record[name].as_str().map(str::to_owned));
     let formats: Vec<_> = found.iter().map(format).collect();
     assert_eq!(formats, [["q8", "f32", "f32"], ["q8", "q8", "q8"]].map(|all| all.map(|name| Some(name.to_owned()))));
+    assert!(found.iter().all(|record| record["activations"] == "f32"));
+    let found = records("--shape tiny --weights q4 --int8 -p 4 -n 0 -r 1 -o json --no-roofline -q");
+    assert_eq!(found[0]["activations"], "int8");
     let table = bench("--shape tiny -p 4 -n 2 -r 1 -ub 16 --no-roofline -q");
     assert_eq!(table.lines().filter(|line| line.starts_with("| tiny bf16 ")).count(), 2, "{table}");
     assert!(table.contains(" n_ubatch |") && table.contains("\nbuild: "), "{table}");

@@ -100,6 +100,8 @@ pub struct Setting {
     pub weights: String,
     /// The storage of keys and values.
     pub kv: String,
+    /// What weights are multiplied by, as it is rounded for it: `f32` for not at all.
+    pub activations: String,
     /// Bytes of the weights on the device.
     pub model_bytes: u64,
     /// Numbers in the weights.
@@ -175,6 +177,7 @@ impl Setting {
         record.text("wgpu_backend", self.adapter.backend);
         record.text("weights", &self.weights);
         record.text("kv", &self.kv);
+        record.text("activations", &self.activations);
         record.real("ttft_ms", mean(&first));
         for (name, share) in [("itl_p50_ms", 0.5), ("itl_p95_ms", 0.95), ("itl_p99_ms", 0.99)] {
             record.real(name, percentile(&steps, share));

@@ -48,6 +48,7 @@ fn setting(roofline: Option<Roofline>) -> Setting {
         model_name: "llama".to_owned(),
         weights: "f16".to_owned(),
         kv: "f32".to_owned(),
+        activations: "f32".to_owned(),
         model_bytes: 3 << 29,
         parameters: 805_306_368,
         batch: 2048,
@@ -100,8 +101,8 @@ const THEIRS: &str = "build_commit build_number cpu_info gpu_info backends model
      main_gpu no_kv_offload flash_attn devices tensor_split tensor_buft_overrides load_mode embeddings no_op_offload \
      no_host fit_target fit_min_ctx n_prompt n_gen n_depth test_time avg_ns stddev_ns avg_ts stddev_ts";
 
-const OURS: &str = "engine test adapter_name vendor_id device_id driver wgpu_backend weights kv ttft_ms itl_p50_ms \
-     itl_p95_ms itl_p99_ms peak_gpu_bytes bytes_per_token gbps tflops share_of_ceiling roofline_read_gbps \
+const OURS: &str = "engine test adapter_name vendor_id device_id driver wgpu_backend weights kv activations ttft_ms \
+     itl_p50_ms itl_p95_ms itl_p99_ms peak_gpu_bytes bytes_per_token gbps tflops share_of_ceiling roofline_read_gbps \
      roofline_copy_gbps roofline_f32_tflops roofline_f16_tflops roofline_int8_tops roofline_matrix_tflops \
      roofline_dependent_dispatch_us roofline_independent_dispatch_us roofline_encode_us roofline_latency_us";
 

@@ -118,7 +118,12 @@ pub fn load(arguments: &Arguments, subject: &Subject, gpu: &Gpu, options: Engine
 }
 
 /// What records say of the model and the device.
-pub fn setting(engine: &Engine, setup: Setup<'_>, roofline: Option<Roofline>) -> anyhow::Result<Setting> {
+pub fn setting(
+    engine: &Engine,
+    setup: Setup<'_>,
+    activations: &str,
+    roofline: Option<Roofline>,
+) -> anyhow::Result<Setting> {
     let step = StepShape { tokens: 1, outputs: 1, sequences: 1, table_pitch: engine.context().div_ceil(PAGE_TOKENS) };
     let plan = engine.plan(step, Outputs::Argmax)?;
     let (model_bytes, weights) = stored(&plan, setup.dtype);
@@ -137,6 +142,7 @@ pub fn setting(engine: &Engine, setup: Setup<'_>, roofline: Option<Roofline>) ->
         model_name,
         weights,
         kv: plan.graph.kv.name().to_owned(),
+        activations: activations.to_owned(),
         model_bytes,
         parameters: engine.model().parameters(),
         batch: setup.batch,
