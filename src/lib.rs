@@ -11,7 +11,7 @@
 //! | 4 | [`graph`], [`gpu`] | operations, their shapes, and plans as data · the only `wgpu` in the house |
 //! | 5 | [`runtime`], [`model`], [`tune`] | plans made resident, the reference executor · architectures as graphs · the fastest ways of products |
 //! | 6 | [`engine`], [`quantize`] | sessions, the scheduler, the cache, sampling · checkpoints with narrower weights |
-//! | 7 | [`bench`](mod@bench) | how fast it all is, and how far from the device's limits |
+//! | 7 | [`bench`](mod@bench), [`story`] | how fast it all is, and how far from the device's limits · stories that a program can judge |
 #![deny(missing_docs)]
 #![warn(rust_2018_idioms)]
 
@@ -28,6 +28,7 @@ pub mod quant;
 pub mod quantize;
 pub mod runtime;
 pub mod shader;
+pub mod story;
 pub mod tensor;
 pub mod text;
 pub mod tune;

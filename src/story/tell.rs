@@ -1,0 +1,143 @@
+//! Telling stories: every choice that a plot leaves open is made by a seed.
+
+use super::Grammar;
+use super::facts::{Facet, Facts};
+use super::lexicon::Class;
+use super::phrase::Phrase;
+use super::plot::{Plot, Way};
+use crate::engine::Rng;
+
+/// A story, and what it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Story {
+    /// Its text: paragraphs parted by an empty line, or a dialogue's lines.
+    pub text: String,
+    /// The name of its plot.
+    pub plot: String,
+    /// How somebody might have asked for it.
+    pub request: String,
+    /// What somebody may ask afterwards, with the answers.
+    pub questions: Vec<(String, String)>,
+}
+
+/// Tells stories.
+#[derive(Debug)]
+pub struct Teller<'g> {
+    grammar: &'g Grammar,
+    rng: Rng,
+}
+
+impl<'g> Teller<'g> {
+    /// One whose stories `seed` names.
+    pub fn new(grammar: &'g Grammar, seed: u64) -> Self {
+        Self { grammar, rng: Rng::new(seed) }
+    }
+
+    /// The story of this number.
+    pub fn story(&self, number: u64) -> Story {
+        let mut dice = Dice { rng: self.rng, counter: number << 24 };
+        loop {
+            let plot = dice.one_of(&self.grammar.plots);
+            // A plot in which not everything fits everything is begun again until it comes to its end.
+            for _ in 0..ATTEMPTS {
+                if let Some(story) = plot.and_then(|plot| self.attempt(plot, &mut dice)) {
+                    return story;
+                }
+            }
+        }
+    }
+
+    fn attempt(&self, plot: &Plot, dice: &mut Dice) -> Option<Story> {
+        let (text, told) = tell(self.grammar, plot, dice)?;
+        let lexicon = &self.grammar.lexicon;
+        let say =
+            |(question, answer): &(Phrase, Phrase)| Some((question.say(lexicon, &told)?, answer.say(lexicon, &told)?));
+        let questions = plot.questions.iter().filter_map(say).collect();
+        let request = super::ask::asked(self.grammar, plot, &told, |n| dice.below(n))?;
+        Some(Story { text, plot: plot.name.clone(), request, questions })
+    }
+}
+
+/// A cast that fits no plot's end is given up after so many.
+const ATTEMPTS: usize = 200;
+
+/// A story's text, and what it tells: less than its cast has.
+fn tell(grammar: &Grammar, plot: &Plot, dice: &mut Dice) -> Option<(String, Facts)> {
+    let mut facts = cast(grammar, plot, dice)?;
+    let mut told = Facts::new(plot.cast.len());
+    let mut text = String::new();
+    let mut gap = "";
+    for beat in &plot.beats {
+        gap = wider(gap, beat.gap);
+        if beat.optional && dice.below(2) == 0 {
+            continue;
+        }
+        let open: Vec<(&Way, Facts)> = beat.ways.iter().filter_map(|way| Some((way, way.tie(&facts)?))).collect();
+        let (way, known) = dice.one_of(&open)?;
+        text.push_str(gap);
+        text.push_str(&way.phrase.say(&grammar.lexicon, known)?);
+        facts = known.clone();
+        for (member, facet) in way.phrase.tells() {
+            let pronoun = (facet == Facet::Name).then_some(Facet::Pronoun);
+            for facet in [Some(facet), pronoun].into_iter().flatten() {
+                let _ = told.learn(member, facet, facts.get(member, facet)?);
+            }
+        }
+        gap = "";
+    }
+    Some((text, told))
+}
+
+/// The gap before the next beat that is told: that of the beats left out counts too.
+pub fn wider(a: &'static str, b: &'static str) -> &'static str {
+    if a.len() > b.len() || a.contains('\n') && !b.contains('\n') { a } else { b }
+}
+
+/// Everybody and everything is chosen before a word is said, but for the ties.
+fn cast(grammar: &Grammar, plot: &Plot, dice: &mut Dice) -> Option<Facts> {
+    let mut facts = Facts::new(plot.cast.len());
+    loop {
+        facts.clear();
+        for (member, (_, class)) in plot.cast.iter().enumerate() {
+            let facets: &[Facet] = match class {
+                Class::Character => &[Facet::Name, Facet::Kind, Facet::Trait, Facet::Pronoun],
+                Class::Thing => &[Facet::Noun, Facet::Look, Facet::Use, Facet::OtherUse],
+                Class::Place | Class::List(_) => &[Facet::Entry],
+                Class::Tie => &[],
+            };
+            for facet in facets {
+                let count = grammar.lexicon.count(*class, *facet, &facts, member);
+                let _ = facts.learn(member, *facet, dice.below(count));
+            }
+        }
+        let fits = (0..plot.cast.len()).all(|member| grammar.lexicon.fits(&facts, member));
+        if fits && plot.allows(&grammar.lexicon, &facts) {
+            return Some(facts);
+        }
+    }
+}
+
+/// Numbers that follow each other.
+pub struct Dice {
+    rng: Rng,
+    counter: u64,
+}
+
+impl Dice {
+    /// A source whose numbers `seed` and `number` name.
+    pub fn new(seed: u64, number: u64) -> Self {
+        Self { rng: Rng::new(seed), counter: number << 24 }
+    }
+
+    /// A number below `count`, or 0.
+    pub fn below(&mut self, count: usize) -> usize {
+        self.counter += 1;
+        (self.rng.uniform(self.counter) * count as f64) as usize
+    }
+
+    /// One of the items, if there are any.
+    pub fn one_of<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
+        let at = self.below(items.len());
+        items.get(at)
+    }
+}
