@@ -17,16 +17,17 @@ EXAMPLES = $(basename $(notdir $(wildcard examples/*.rs)))
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 VENV = $(TARGET)/venv-golden
 
-.PHONY: help demo test lint examples golden doc kernels-all-drivers golden-all-drivers fixtures fixtures-check toolchain driver
+.PHONY: help demo test lint examples golden doc kernels-all-drivers golden-all-drivers fixtures fixtures-check storyteller storyteller-golden toolchain driver
 
 help:
-	@echo 'make demo                 build, list the GPUs, and run a tiny model; QUERNEL_MODEL=DIR runs yours too'
+	@echo 'make demo                 build, list the GPUs, and have one tell a story; QUERNEL_MODEL=DIR runs yours too'
 	@echo 'make test                 everything that is checked before a change is accepted'
 	@echo 'make kernels-NAME         the tests of one kernel, as in: make kernels-rms_norm'
 	@echo 'make kernels-all-drivers  every kernel on four software drivers'
 	@echo 'make golden               the golden checkpoints; golden-all-drivers: on four software drivers'
 	@echo 'make examples             runs each example'
 	@echo 'make fixtures             makes assets/golden anew (needs 5 GB for torch); fixtures-check only compares'
+	@echo 'make storyteller          trains the model inside anew: an hour on 2 cores (needs 5 GB for torch)'
 	@echo 'make toolchain            installs Rust if there is none; make driver: a software GPU driver if there is none'
 	@echo
 	@echo 'With DRIVER=NAME any of these runs on one software driver: $(DRIVERS).'
@@ -40,8 +41,8 @@ driver:
 demo: toolchain driver
 	$(CARGO) build --release
 	$(CARGO) run -q --release -- devices
-	@echo; echo 'A tiny model with random weights (its words have no meaning):'
-	$(CARGO) run -q --release -- generate -m assets/golden/llama-3 -p 'The miller rose bef' -n 24 --temp 0 --echo --timings
+	@echo; echo 'The model inside, 4 million parameters, tells a story:'
+	$(CARGO) run -q --release -- generate 'Once upon a time' --echo --timings
 ifdef QUERNEL_MODEL
 	@echo; echo 'Your model:'
 	$(CARGO) run -q --release -- generate -m '$(QUERNEL_MODEL)' -p 'Once upon a time, there was a little girl' -n 200 --temp 0 --echo --timings
@@ -87,6 +88,20 @@ fixtures: $(VENV)/ready
 
 fixtures-check: $(VENV)/ready
 	PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python scripts/golden.py --check
+
+# The corpus, the training, and what is committed of it: weights in q8, and what transformers computes with them.
+storyteller: toolchain $(VENV)/ready
+	mkdir -p $(TARGET)/story
+	cargo run -q --release --no-default-features --features story --example stories -- 400000 1 >$(TARGET)/story/corpus.jsonl
+	MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=8000000000 \
+		$(VENV)/bin/python scripts/train_story.py $(TARGET)/story
+	rm -rf assets/storyteller
+	cargo run -q --release --no-default-features --features cli -- \
+		quantize -m $(TARGET)/story/model --weights q8 -o assets/storyteller
+	$(MAKE) --no-print-directory storyteller-golden
+
+storyteller-golden: $(VENV)/ready
+	PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python scripts/golden_storyteller.py
 
 $(VENV)/ready: scripts/requirements-golden.txt
 	@command -v python3 >/dev/null && python3 -c 'import ensurepip' 2>/dev/null || scripts/packages python3-venv

@@ -1,7 +1,7 @@
 //! Logits of a checkpoint: for a prompt, the five likeliest tokens that may follow.
 //!
 //! ```sh
-//! cargo run --release --example 03_logits                            # a tiny model with random weights
+//! cargo run --release --example 03_logits                            # the model that is compiled in
 //! cargo run --release --example 03_logits -- path/to/model "Once upon a"
 //! ```
 
@@ -10,12 +10,10 @@ use quernel::engine::{Engine, EngineOptions, SamplerOptions};
 use quernel::gpu::{Choice, Gpu};
 use std::error::Error;
 
-const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/golden/llama-3");
-
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let model = arguments.next().unwrap_or(TINY.to_owned());
-    let prompt = arguments.next().unwrap_or("The miller rose bef".to_owned());
+    let model = arguments.next().unwrap_or(quernel::STORYTELLER.to_owned());
+    let prompt = arguments.next().unwrap_or("Once upon a".to_owned());
 
     let gpu = block_on(Gpu::open(&Choice::default()))?;
     let mut engine = block_on(Engine::open(model, gpu, EngineOptions::default(), &mut |_, _| ()))?;

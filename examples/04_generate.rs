@@ -1,7 +1,7 @@
 //! Generates text, and prints each piece as it comes.
 //!
 //! ```sh
-//! cargo run --release --example 04_generate                          # a tiny model: its words mean nothing
+//! cargo run --release --example 04_generate                          # the model that is compiled in tells a story
 //! cargo run --release --example 04_generate -- path/to/model "Once upon a time"
 //! ```
 
@@ -11,12 +11,10 @@ use quernel::gpu::{Choice, Gpu};
 use std::error::Error;
 use std::io::Write;
 
-const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/golden/llama");
-
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let model = arguments.next().unwrap_or(TINY.to_owned());
-    let prompt = arguments.next().unwrap_or("The miller rose b".to_owned());
+    let model = arguments.next().unwrap_or(quernel::STORYTELLER.to_owned());
+    let prompt = arguments.next().unwrap_or("Once upon a time".to_owned());
 
     let gpu = block_on(Gpu::open(&Choice::default()))?;
     let mut engine = block_on(Engine::open(model, gpu, EngineOptions::default(), &mut |_, _| ()))?;
@@ -28,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Pieces are always whole characters; in an async program, `next_piece().await` takes the iterator's place.
     print!("{prompt}");
-    let options = GenerateOptions { max_tokens: Some(48), ..GenerateOptions::default() };
+    let options = GenerateOptions { max_tokens: Some(400), ..GenerateOptions::default() };
     let mut answer = engine.generate(&mut session, options)?;
     for piece in &mut answer {
         print!("{}", piece?);

@@ -3,6 +3,9 @@
 #[path = "cli/failures.rs"]
 mod failures;
 mod fixtures;
+#[cfg(feature = "storyteller")]
+#[path = "cli/inside.rs"]
+mod inside;
 
 use fixtures::{Golden, golden};
 use quernel::checkpoint::Checkpoint;

@@ -178,16 +178,21 @@ def build(tokenizer):
         eos_token_id=tokenizer.token_to_id(END),
         pad_token_id=None,
     )
-    return LlamaForCausalLM(config)
+    # On a processor the fused attention is slower than its parts for sequences as short as these.
+    return LlamaForCausalLM._from_config(config, attn_implementation="eager")
 
 
-def optimizers(model):
-    """Muon for the matrices of the layers, AdamW for the embeddings and norms; with each its highest rate."""
+def optimizers(model, highest):
+    """Muon for the matrices of the layers, AdamW for the embeddings and norms; with each its highest rate.
+
+    Muon moves every direction of a matrix by the same step, however small the batch, so its rate must be low where the
+    batch is: at four times this one, names are not copied after millions of tokens.
+    """
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     rest = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
-    muon = torch.optim.Muon(matrices, lr=0.02, momentum=0.95, weight_decay=0.01)
-    adam = torch.optim.AdamW(rest, lr=0.004, betas=(0.9, 0.95), weight_decay=0.0)
-    return [(muon, 0.02), (adam, 0.004)]
+    muon = torch.optim.Muon(matrices, lr=highest, momentum=0.95, weight_decay=0.01)
+    adam = torch.optim.AdamW(rest, lr=highest / 4, betas=(0.9, 0.95), weight_decay=0.0)
+    return [(muon, highest), (adam, highest / 4)]
 
 
 def rate(spent):
@@ -211,7 +216,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where corpus.jsonl is, and model/ will be")
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--tokens", type=int, default=8192, help="tokens of a batch")
+    parser.add_argument("--tokens", type=int, default=4096, help="tokens of a batch")
+    parser.add_argument("--rate", type=float, default=0.005, help="the highest learning rate of a matrix")
+    parser.add_argument("--resume", action="store_true", help="go on with model/, whose tokenizer is kept")
+    parser.add_argument("--skip", type=int, default=8000, help="stories to leave out, as those seen before")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
@@ -221,11 +229,16 @@ def main():
     folder = arguments.folder / "model"
     folder.mkdir(parents=True, exist_ok=True)
     corpus = (arguments.folder / "corpus.jsonl").open()
-    head = [json.loads(next(corpus)) for _ in range(8000)]
-    tokenizer = train_tokenizer(head, folder)
-    model = build(tokenizer)
+    head = [json.loads(next(corpus)) for _ in range(arguments.skip)]
+    if arguments.resume:
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    else:
+        tokenizer = train_tokenizer(head[:8000], folder)
+        model = build(tokenizer)
+    del head
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
-    steppers = optimizers(model)
+    steppers = optimizers(model, arguments.rate)
     start = saved = told = time.time()
     seen = 0
     for step, (tokens, targets) in enumerate(batches(tokenizer, corpus, arguments.tokens, dice)):

@@ -3,7 +3,7 @@
 //! A [`Test`] is a prompt, an answer or both; [`measure`] runs it on an [`Engine`](crate::engine::Engine) and takes the
 //! time; a [`Setting`] turns what was measured into a [`Record`] of named fields, and a [`Report`] writes records down
 //! in the formats of llama-bench, whose names and order they keep. [`Shape`] and [`Synthetic`] stand for a model's
-//! files where there are none. This module knows no flags and no terminal, and takes no part in running a model.
+//! files where there are none, and `Storytelling` judges what a model writes. This module knows no flags and no terminal, and takes no part in running a model.
 
 mod compare;
 mod cost;
@@ -17,6 +17,8 @@ mod report;
 mod roofline;
 mod shapes;
 pub mod stats;
+#[cfg(feature = "story")]
+mod storytelling;
 mod synthetic;
 #[cfg(test)]
 mod tests;
@@ -32,4 +34,6 @@ pub use record::{Field, Record, Setting, rfc3339};
 pub use report::{Format, Report};
 pub use roofline::{MatrixPeak, Roofline};
 pub use shapes::{SHAPES, Shape};
+#[cfg(feature = "story")]
+pub use storytelling::{Storytelling, Told};
 pub use synthetic::Synthetic;

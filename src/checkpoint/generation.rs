@@ -1,7 +1,7 @@
 //! `generation_config.json`: how a model's makers meant it to be sampled.
 
 use super::Config;
-use crate::Result;
+use crate::{Result, files};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -60,7 +60,7 @@ impl Generation {
 
 fn optional(path: &Path) -> Result<Option<Config>> {
     // A link that leads nowhere is a broken checkpoint, not an absent file.
-    if std::fs::symlink_metadata(path).is_err() { Ok(None) } else { Config::open(path).map(Some) }
+    if files::exists(path) { Config::open(path).map(Some) } else { Ok(None) }
 }
 
 fn number(config: &Config, key: &str, range: RangeInclusive<f64>) -> Result<Option<f32>> {

@@ -5,8 +5,9 @@
 //! its errors do not name the tensor. Whatever this module accepts, the crate accepts too; a test holds it to that.
 
 use super::groups::{self, Groups};
+use crate::files::File;
 use crate::tensor::MAX_RANK;
-use crate::{Error, Result, files};
+use crate::{Error, Result};
 use safetensors::Dtype;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -14,7 +15,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Place;
 use std::fmt;
-use std::fs::File;
 use std::path::Path;
 
 /// Bytes a header may have: a thousand times what real models need, and few enough to be read at once.
@@ -78,7 +78,7 @@ fn header_text(path: &Path, file: &File, length: u64) -> Result<String> {
         return Err(Error::bad_file(path, reason));
     }
     let mut prefix = [0; PREFIX as usize];
-    files::read_at(file, &mut prefix, 0).map_err(|e| Error::io(path, e))?;
+    file.read_at(&mut prefix, 0).map_err(|e| Error::io(path, e))?;
     if let Some((_, reason)) = MISTAKEN.iter().find(|(begin, _)| prefix.starts_with(begin)) {
         return Err(Error::bad_file(path, *reason));
     }
@@ -94,7 +94,7 @@ fn header_text(path: &Path, file: &File, length: u64) -> Result<String> {
         return Err(Error::bad_file(path, reason));
     }
     let mut header = vec![0; claimed as usize];
-    files::read_at(file, &mut header, PREFIX).map_err(|e| Error::io(path, e))?;
+    file.read_at(&mut header, PREFIX).map_err(|e| Error::io(path, e))?;
     if header.first() != Some(&b'{') {
         return Err(Error::bad_file(path, "its header does not begin with '{': it is not a safetensors file"));
     }

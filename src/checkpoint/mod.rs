@@ -31,12 +31,12 @@ pub use generation::Generation;
 pub use safetensors::Dtype;
 pub use write::{Stored, Writer};
 
+use crate::files::{self, File};
 use crate::tensor::{DType, Fact, Shape};
-use crate::{Error, Result, files};
+use crate::{Error, Result};
 use groups::Groups;
 use header::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -82,8 +82,7 @@ impl Checkpoint {
     /// is malformed.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let found = fs::metadata(path).map_err(|e| Error::io(path, e))?;
-        if !found.is_dir() {
+        if !files::is_folder(path)? {
             let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let mut checkpoint = Self::empty(dir);
             checkpoint.add_shard(path)?;
@@ -91,7 +90,7 @@ impl Checkpoint {
         }
         let mut checkpoint = Self::empty(path);
         // A link that leads nowhere is to be reported as what it is, so it counts as there.
-        let holds = |name: &str| fs::symlink_metadata(path.join(name)).is_ok();
+        let holds = |name: &str| files::exists(&path.join(name));
         if holds(SINGLE) {
             checkpoint.add_shard(&path.join(SINGLE))?;
         } else if holds(INDEX) {
@@ -233,7 +232,7 @@ impl Checkpoint {
         let length = length.and_then(|length| {
             out.try_reserve(length.saturating_sub(out.len()))?;
             out.resize(length, 0);
-            files::read_at(&shard.file, out, entry.begin + part.start)
+            shard.file.read_at(out, entry.begin + part.start)
         });
         length.map_err(|e| Error::io(&shard.path, e))
     }
@@ -292,9 +291,7 @@ impl Entry {
 
 /// What a folder without a checkpoint holds instead, as the end of a sentence.
 fn other_weights(dir: &Path) -> String {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    names.sort();
+    let names = files::names(dir).unwrap_or_default();
     let ending = |end: &str| names.iter().find(|name| name.ends_with(end));
     if let Some(name) = ending(".safetensors") {
         format!("; to read {name} alone, name that file")

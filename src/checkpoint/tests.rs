@@ -1,6 +1,7 @@
 use super::*;
 use crate::tensor::DType;
 use proptest::prelude::*;
+use std::fs;
 use tempfile::TempDir;
 
 /// A safetensors file: the header's length, the header, and `data` bytes.

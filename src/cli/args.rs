@@ -11,7 +11,7 @@ use std::path::PathBuf;
 #[derive(Args)]
 pub struct ModelArguments {
     /// The model: a folder with config.json, model.safetensors and tokenizer.json
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", default_value = quernel::STORYTELLER)]
     pub model: PathBuf,
     /// The GPU: an index of `quernel devices`, a part of the name, or a PCI id
     #[arg(long, value_name = "ADAPTER")]

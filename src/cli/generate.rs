@@ -14,6 +14,7 @@ use std::process::ExitCode;
 /// For `--help`.
 pub const EXAMPLES: &str = "\
 Examples:
+  quernel generate \"Once upon a time\" --echo
   quernel generate -m ./Llama-3.2-1B -p \"Once upon a time\" -n 200
   quernel generate -m ./Llama-3.2-1B -f prompt.txt --temp 0 --timings
   echo \"The capital of France is\" | quernel generate -m ./Qwen3-0.6B -n 20 > answer.txt";
@@ -24,6 +25,9 @@ pub struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
     /// The text to continue [default: standard input]
+    #[arg(value_name = "PROMPT", conflicts_with_all = ["prompt", "file"])]
+    text: Option<String>,
+    /// The same, as a flag
     #[arg(short, long, value_name = "TEXT", conflicts_with = "file")]
     prompt: Option<String>,
     /// A file with the text to continue; a line break at its end is left out
@@ -119,11 +123,11 @@ fn print(
 }
 
 fn prompt(arguments: &Arguments) -> anyhow::Result<String> {
-    let mut text = match (&arguments.prompt, &arguments.file) {
+    let mut text = match (arguments.text.as_ref().or(arguments.prompt.as_ref()), &arguments.file) {
         (Some(prompt), _) => return Ok(prompt.clone()),
         (None, Some(file)) => std::fs::read_to_string(file).map_err(|error| Error::io(file, error))?,
         (None, None) if std::io::stdin().is_terminal() => {
-            let reason = "there is none; give -p TEXT or -f FILE, or pipe the text in";
+            let reason = "there is none; write it behind the command, give -f FILE, or pipe it in";
             return Err(Error::option("--prompt", reason).into());
         }
         (None, None) => {

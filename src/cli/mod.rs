@@ -13,15 +13,19 @@ mod open;
 mod perplexity;
 mod plan;
 mod quantize;
+mod shell;
+#[cfg(feature = "story")]
+mod task;
 mod timings;
 mod tuning;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Runs language models on any GPU.
 ///
-/// Models are folders in Hugging Face's layout: config.json, model.safetensors (or its shards), tokenizer.json.
+/// Models are folders in Hugging Face's layout: config.json, model.safetensors (or its shards), tokenizer.json. One that
+/// tells short stories is compiled in, and is used where none is named: quernel generate "Once upon a time"
 #[derive(Parser)]
 #[command(version, max_term_width = 120, after_long_help = exit::HELP)]
 struct Arguments {
@@ -55,6 +59,12 @@ enum Command {
     /// Write a checkpoint with narrower weights, which loads with no further work
     #[command(after_long_help = quantize::EXAMPLES)]
     Quantize(quantize::Arguments),
+    /// Print what a shell needs to complete commands and flags
+    #[command(after_long_help = shell::COMPLETIONS)]
+    Completions(shell::Completions),
+    /// Write the manual
+    #[command(after_long_help = shell::MAN)]
+    Man(shell::Man),
 }
 
 /// Parses the command line and runs it.
@@ -71,6 +81,10 @@ pub fn main() -> ExitCode {
         Command::Logits(arguments) => logits::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Quantize(arguments) => quantize::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Perplexity(arguments) => perplexity::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Completions(arguments) => {
+            shell::completions(&arguments, Arguments::command()).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Man(arguments) => shell::man(&arguments, Arguments::command()).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| exit::report(&error))
 }

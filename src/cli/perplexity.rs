@@ -20,13 +20,17 @@ Examples:
   quernel perplexity -m ./Llama-3.2-1B -f wiki.test.raw
   quernel perplexity -m ./Llama-3.2-1B -f wiki.test.raw --weights f16 --against f32
   quernel perplexity -m ./Llama-3.2-1B -f wiki.test.raw --kv q8 --against f32 --json
+  quernel perplexity --task story --weights q4
 
 The text is cut into windows as llama.cpp cuts it: of -c tokens (512 where it is not given, or the model's context if
 that is shorter), beside each other, and the second half of each is scored; with --stride N they begin N tokens apart, and
 the last N of each are scored. A text shorter than a window is scored whole. A rest that fills no window is left out.
 
 With --against, the same checkpoint with weights of that format, a cache in f32 and no other rounding is the reference, on
-the same GPU at the same time: both have to fit. KL is the divergence of each token's distribution from the reference's, in nats.";
+the same GPU at the same time: both have to fit. KL is the divergence of each token's distribution from the reference's, in nats.
+
+With --task story, the model inside tells stories at temperature 0.8 by fixed seeds, and a program reads each of them: is it
+consistent in who has what, where and why, and is it about what was asked? The same on any machine, with no files.";
 
 /// A window where none is asked for, llama.cpp's.
 const CONTEXT: usize = 512;
@@ -37,8 +41,12 @@ pub struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
     /// A file with the text
-    #[arg(short, long, value_name = "FILE")]
-    file: PathBuf,
+    #[arg(short, long, value_name = "FILE", required_unless_present = "task")]
+    file: Option<PathBuf>,
+    /// Judge what the model does in place of what it foretells: `story` has it tell 200 stories, and 200 on request
+    #[cfg(feature = "story")]
+    #[arg(long, value_enum, value_name = "TASK", conflicts_with_all = ["file", "against", "stride"])]
+    task: Option<super::task::Task>,
     /// Compare with the model with weights of this format and a cache in f32
     #[arg(long, value_name = "FORMAT", value_parser = weights())]
     against: Option<DType>,
@@ -53,7 +61,13 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let model = &arguments.model;
-    let text = std::fs::read_to_string(&arguments.file).map_err(|error| Error::io(&arguments.file, error))?;
+    #[cfg(feature = "story")]
+    if let Some(task) = arguments.task {
+        return task.run(model, arguments.json);
+    }
+    let text =
+        arguments.file.as_ref().map(|file| std::fs::read_to_string(file).map_err(|error| Error::io(file, error)));
+    let text = text.transpose()?.unwrap_or_default();
     let files = open::files_with(model, windowed)?;
     let tokenizer = Tokenizer::open(&model.model)?;
     let tokens = tokenizer.encode(&text)?;

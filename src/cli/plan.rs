@@ -27,7 +27,7 @@ A plan follows from an adapter's limits and features; --baseline plans for WebGP
 #[derive(Args)]
 pub struct Arguments {
     /// The model: a folder with config.json and model.safetensors
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", default_value = quernel::STORYTELLER)]
     model: PathBuf,
     /// Tokens of the step
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = tokens)]

@@ -369,6 +369,11 @@ impl Engine {
         self.context
     }
 
+    /// Sessions that a step can hold.
+    pub fn sessions(&self) -> usize {
+        self.options.sessions
+    }
+
     /// How many of the model's matrices are stored how on the device, and why.
     pub fn formats(&self) -> &Formats {
         &self.formats

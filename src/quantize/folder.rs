@@ -51,10 +51,8 @@ impl Folder {
 
     /// Copies settings and tokenizer from the folder of another checkpoint.
     pub(super) fn copy_from(&self, from: &Path) -> Result<()> {
-        for entry in fs::read_dir(from).map_err(|e| Error::io(from, e))? {
-            let name = entry.map_err(|e| Error::io(from, e))?.file_name();
-            let wanted = name.to_str().is_some_and(|name| name.starts_with("tokenizer") || COPIED.contains(&name));
-            if wanted {
+        for name in files::names(from)? {
+            if name.starts_with("tokenizer") || COPIED.contains(&name.as_str()) {
                 self.copy(&from.join(&name), &self.dir.join(&name))?;
             }
         }

@@ -59,7 +59,7 @@ impl Tokenizer {
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         let dir = dir.as_ref();
         let path = dir.join("tokenizer.json");
-        if std::fs::symlink_metadata(&path).is_err() {
+        if !files::exists(&path) {
             let reason = "is missing, so text cannot be turned into tokens; the model's folder must hold it (transformers \
                           writes it: AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER))";
             return Err(Error::bad_file(path, reason));
@@ -71,9 +71,9 @@ impl Tokenizer {
             return Err(Error::bad_file(path, reason));
         }
         let path = dir.join("tokenizer_config.json");
-        let settings = match std::fs::symlink_metadata(&path) {
-            Err(_) => Settings::default(),
-            Ok(_) => serde_json::from_str(&files::read_text(&path, MAX_CONFIG)?)
+        let settings = match files::exists(&path) {
+            false => Settings::default(),
+            true => serde_json::from_str(&files::read_text(&path, MAX_CONFIG)?)
                 .map_err(|e| Error::bad_file(&path, e.to_string()))?,
         };
         let id = |key: &str, token: &Option<Value>| special(&path, key, token, &inner);

@@ -47,6 +47,11 @@ impl SamplerOptions {
         Self { temperature: 0.0, ..Self::default() }
     }
 
+    /// The model's own distribution, of which nothing is cut off and nothing penalised.
+    pub fn unbounded() -> Self {
+        Self { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0, ..Self::default() }
+    }
+
     /// Whether the likeliest token is taken without a draw (once biases and penalties are applied).
     pub fn is_greedy(&self) -> bool {
         self.temperature == 0.0 || self.top_k == 1
