@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0 | [`error`] | what can go wrong, and who can act on it |
 //! | 1 | [`tensor`], `files` | shapes, storage, and what a GPU can do, as plain data · files that anyone may have made |
-//! | 2 | [`quant`], [`shader`], [`text`] | numbers as bytes · WGSL as text · characters and token ids |
+//! | 2 | [`quant`], [`shader`], [`text`], `hub` | numbers as bytes · WGSL as text · characters and token ids · fetching models |
 //! | 3 | [`checkpoint`], [`kernels`] | model files · what each kernel means and how it is chosen |
 //! | 4 | [`graph`], [`gpu`] | operations, their shapes, and plans as data · the only `wgpu` in the house |
 //! | 5 | [`runtime`], [`model`], [`tune`] | plans made resident, the reference executor · architectures as graphs · the fastest ways of products |
@@ -22,6 +22,8 @@ pub mod error;
 mod files;
 pub mod gpu;
 pub mod graph;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod kernels;
 pub mod model;
 pub mod quant;
