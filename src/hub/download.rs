@@ -17,7 +17,7 @@ use ureq::http::{HeaderMap, Method, Response};
 const PIECE: usize = 64 << 10;
 
 /// A file of the hub.
-pub(super) struct Remote {
+struct Remote {
     name: String,
     url: String,
     /// The name of its contents.
@@ -47,7 +47,7 @@ impl Download<'_> {
     ///
     /// # Errors
     /// [`Error::HubReply`] where a name, a size or a checksum is not what it can be; and as [`super::Hub::pull`].
-    pub fn ask(&self, name: &str) -> Result<Remote> {
+    fn ask(&self, name: &str) -> Result<Remote> {
         let url = self.client.file(self.spec, self.commit, name);
         let wrong = |reason: &str| Error::HubReply { url: url.clone(), reason: reason.to_owned() };
         let reply = self.client.retry().run(|| self.send(&Method::HEAD, &url, 0, name))?;
@@ -65,15 +65,18 @@ impl Download<'_> {
         Ok(Remote { name: name.to_owned(), url, etag, size })
     }
 
-    /// Puts files into the commit's folder, fetching those that the cache does not have.
+    /// Puts files into the commit's folder that are not there yet, fetching those that the cache does not have.
     ///
     /// # Errors
     /// As [`super::Hub::pull`].
-    pub fn obtain(&self, remotes: &[Remote], progress: &mut dyn FnMut(Progress<'_>)) -> Result<()> {
+    pub fn obtain(&self, names: &[String], progress: &mut dyn FnMut(Progress<'_>)) -> Result<()> {
+        let snapshot = self.folder.snapshot(self.commit);
+        let wanted = names.iter().filter(|name| !snapshot.join(name).is_file());
+        let remotes = wanted.map(|name| self.ask(name)).collect::<Result<Vec<_>>>()?;
         let total = remotes.iter().map(|remote| remote.size).sum();
-        self.expect_room(remotes)?;
+        self.expect_room(&remotes)?;
         let mut before = 0;
-        for remote in remotes {
+        for remote in &remotes {
             self.file(remote, &mut |done| progress(Progress { file: &remote.name, done: before + done, total }))?;
             before += remote.size;
         }

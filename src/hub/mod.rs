@@ -36,7 +36,7 @@ pub use spec::Spec;
 use crate::{Error, Result};
 use cache::Folder;
 use client::Client;
-use download::{Download, Remote};
+use download::Download;
 use std::path::PathBuf;
 
 /// How far a model has been fetched.
@@ -107,15 +107,10 @@ impl Hub {
         let download = Download { client: &client, spec, folder: &folder, commit };
         if let Some(index) = wanted::index(&listing.names) {
             // What else is wanted stands in this file.
-            download.obtain(&[download.ask(index)?], &mut |_| {})?;
+            download.obtain(&[index.to_owned()], &mut |_| {})?;
             names.extend(wanted::shards(&folder.snapshot(commit).join(index), &listing.names)?);
         }
-        let remotes: Vec<Remote> = names
-            .iter()
-            .filter(|name| !folder.snapshot(commit).join(name).is_file())
-            .map(|name| download.ask(name))
-            .collect::<Result<_>>()?;
-        download.obtain(&remotes, progress)?;
+        download.obtain(&names, progress)?;
         if !names.iter().any(|name| name == wanted::TOKENIZER) {
             folder.mark_absent(commit, wanted::TOKENIZER)?;
         }
