@@ -170,7 +170,8 @@ impl Shared {
                 None => lost("RepoNotFound"),
             };
         }
-        match path.strip_prefix(&format!("/{REPO}/resolve/{COMMIT}/")).map(|name| (name, self.files.get(name))) {
+        let resolved = ["main", COMMIT].map(|revision| path.strip_prefix(&format!("/{REPO}/resolve/{revision}/")));
+        match resolved[0].or(resolved[1]).map(|name| (name, self.files.get(name))) {
             Some((name, Some(bytes))) => self.resolve(name, bytes, asked),
             _ => lost("EntryNotFound"),
         }
