@@ -77,7 +77,9 @@ fn settings(endpoint: &str, cache: &Path) -> Settings {
         endpoint: endpoint.to_owned(),
         token: None,
         offline: false,
+        system_roots: false,
         pause: Duration::from_millis(1),
+        silence: Duration::from_secs(5),
     }
 }
 

@@ -69,7 +69,7 @@ fn passing_failures_are_waited_for_and_lasting_ones_given_up() {
         }
     }
     let (said, error, asked) = said(on("/api/", 99, Fate::Status(503, "")));
-    assert!(matches!(error, Error::Network { .. }) && said.contains("503") && asked == 6, "{asked} {said}");
+    assert!(matches!(error, Error::Network { .. }) && said.contains("503") && asked == 5, "{asked} {said}");
 }
 
 #[test]
@@ -86,11 +86,22 @@ fn a_server_that_asks_for_a_pause_gets_it() {
 }
 
 #[test]
+fn a_connection_that_falls_silent_is_taken_for_lost() {
+    for part in ["/cdn/", "/api/"] {
+        let server = Server::new(files(), Duration::ZERO, on(part, 2, Fate::Silent(100)));
+        let cache = tempfile::tempdir().unwrap();
+        let patience = Settings { silence: Duration::from_millis(300), ..settings(&server.endpoint(), cache.path()) };
+        pull(&Hub::new(patience)).unwrap();
+        expect_whole(cache.path());
+    }
+}
+
+#[test]
 fn a_hub_that_is_not_there() {
     let cache = tempfile::tempdir().unwrap();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = pull(&Hub::new(settings(&format!("http://{free}"), cache.path()))).unwrap_err();
-    assert!(matches!(error, Error::Network { .. }) && error.to_string().contains("6 times"), "{error}");
+    assert!(matches!(error, Error::Network { .. }) && error.to_string().contains("5 times"), "{error}");
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub enum Fate {
     Status(u16, &'static str),
     /// The connection ends after so many bytes of the body, or before the head where it is none.
     Cut(Option<usize>),
+    /// So many bytes of the body, and then nothing, while the connection stays.
+    Silent(usize),
     /// The reply that is due, with other bytes.
     Spoiled,
 }
@@ -124,9 +126,17 @@ impl Shared {
             if matches!(fate, Fate::Spoiled) {
                 reply.body.iter_mut().for_each(|byte| *byte ^= 1);
             }
-            let cut = if let Fate::Cut(bytes) = fate { Some(bytes.unwrap_or(0)) } else { None };
+            let cut = match fate {
+                Fate::Cut(bytes) => Some(bytes.unwrap_or(0)),
+                Fate::Silent(bytes) => Some(bytes),
+                _ => None,
+            };
             let head = !matches!(fate, Fate::Cut(None));
             if self.send(stream, &asked, &reply, head, cut).is_err() || cut.is_some() {
+                if matches!(fate, Fate::Silent(_)) {
+                    // Until the other side has had enough.
+                    let _ = reader.read_until(b'\0', &mut Vec::new());
+                }
                 let _ = stream.shutdown(Shutdown::Both);
                 return;
             }

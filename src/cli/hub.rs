@@ -24,7 +24,9 @@ Environment, as Python's huggingface_hub has it; both share one cache:
   HF_HOME, HF_HUB_CACHE         where models are kept [default: ~/.cache/huggingface/hub]
   HF_ENDPOINT                   another hub [default: https://huggingface.co]
   HF_HUB_OFFLINE                1: connect to nothing
-  HF_HUB_DISABLE_PROGRESS_BARS  1: draw no bars";
+  HF_HUB_DOWNLOAD_TIMEOUT       seconds of silence after which a connection is lost [default: 10]
+  HF_HUB_DISABLE_PROGRESS_BARS  1: draw no bars
+  SSL_CERT_FILE, SSL_CERT_DIR   certificates to trust, where a proxy has one of its own; HTTPS_PROXY names it";
 
 /// For `--help` of `ls`.
 pub const LS_EXAMPLES: &str = "\

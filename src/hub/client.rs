@@ -5,8 +5,9 @@ use super::spec::is_commit;
 use super::{Settings, Spec};
 use crate::{Error, Result};
 use serde::Deserialize;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 use ureq::http::{Method, Request, Response, Uri};
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 /// Redirects that are followed one after the other.
@@ -14,9 +15,6 @@ const HOPS: usize = 8;
 
 /// Bytes that the list of a repository's files may have.
 const MAX_LISTING: u64 = 32 << 20;
-
-/// Nothing heard for so long is a connection lost.
-const SILENCE: Duration = Duration::from_secs(20);
 
 /// Asks the hub.
 pub(super) struct Client<'a> {
@@ -35,16 +33,18 @@ pub(super) struct Listing {
 impl<'a> Client<'a> {
     /// Asks the hub that `settings` name.
     pub fn new(settings: &'a Settings) -> Self {
+        let roots = if settings.system_roots { RootCerts::PlatformVerifier } else { RootCerts::WebPki };
+        let silence = Some(settings.silence);
         let config = Agent::config_builder()
             // Redirects are followed here, since the token must not go with them.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .http_status_as_error(false)
             .user_agent(concat!("quernel/", env!("CARGO_PKG_VERSION")))
-            .timeout_resolve(Some(SILENCE))
-            .timeout_connect(Some(SILENCE))
-            .timeout_recv_response(Some(SILENCE * 3))
-            .timeout_per_read(Some(SILENCE))
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .timeout_resolve(silence)
+            .timeout_connect(silence)
+            .timeout_per_read(silence)
             .build();
         Self { agent: Agent::new_with_config(config), settings }
     }
@@ -216,6 +216,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn redirects_lead_to_whole_addresses_and_never_into_the_open() {
@@ -236,7 +237,9 @@ mod tests {
             endpoint: "https://hub.co".to_owned(),
             token: None,
             offline: false,
+            system_roots: false,
             pause: Duration::ZERO,
+            silence: Duration::from_secs(1),
         };
         let client = Client::new(&settings);
         assert!(["https://hub.co/a", "https://HUB.co:443/a"].into_iter().all(|url| client.is_hub(url)));

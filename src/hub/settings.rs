@@ -10,6 +10,9 @@ use std::time::Duration;
 /// The hub where none is named.
 const ENDPOINT: &str = "https://huggingface.co";
 
+const TIMEOUT: &str = "HF_HUB_DOWNLOAD_TIMEOUT";
+const SILENCE: Duration = Duration::from_secs(10);
+
 /// Bytes that a file with a token may have.
 const MAX_TOKEN: u64 = 16 << 10;
 
@@ -24,13 +27,18 @@ pub struct Settings {
     pub token: Option<String>,
     /// Nothing is connected to.
     pub offline: bool,
+    /// Certificates are judged as the operating system does it, and not by the roots that browsers trust.
+    pub system_roots: bool,
     /// The pause after a first failure; it doubles with each that follows.
     pub pause: Duration,
+    /// A connection that is silent for so long is taken for lost.
+    pub silence: Duration,
 }
 
 impl Settings {
     /// What the environment says: `HF_HUB_CACHE`, `HF_HOME`, `XDG_CACHE_HOME`, `HF_ENDPOINT`, `HF_TOKEN`,
-    /// `HF_TOKEN_PATH`, `HF_HUB_DISABLE_IMPLICIT_TOKEN` and `HF_HUB_OFFLINE`, as `huggingface_hub` has them.
+    /// `HF_TOKEN_PATH`, `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HUB_OFFLINE` and `HF_HUB_DOWNLOAD_TIMEOUT`, as
+    /// `huggingface_hub` has them; and `SSL_CERT_FILE` and `SSL_CERT_DIR`, which add to whom is trusted.
     ///
     /// # Errors
     /// [`Error::Option`] where a variable cannot be used or no folder can be found for the cache, [`Error::Io`] and
@@ -68,7 +76,10 @@ impl Settings {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             token,
             offline: is_true(set("HF_HUB_OFFLINE")),
+            system_roots: cfg!(any(windows, target_vendor = "apple"))
+                || ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().any(|name| set(name).is_some()),
             pause: Duration::from_millis(500),
+            silence: seconds(text(set(TIMEOUT), TIMEOUT)?)?,
         })
     }
 
@@ -88,6 +99,14 @@ impl fmt::Debug for Settings {
             .field("offline", &self.offline)
             .finish_non_exhaustive()
     }
+}
+
+fn seconds(value: Option<String>) -> Result<Duration> {
+    let Some(value) = value else { return Ok(SILENCE) };
+    let seconds = value.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| Error::option(TIMEOUT, format!("{value:?} is not 1 to 3600 seconds")))
 }
 
 fn is_true(value: Option<OsString>) -> bool {
@@ -166,5 +185,8 @@ mod tests {
         assert_eq!(endpoint("http://localhost:8080/hub/").unwrap(), "http://localhost:8080/hub");
         assert_eq!(endpoint("").unwrap(), ENDPOINT);
         assert!(endpoint("ftp://hub").is_err());
+        let silence = |value: &str| settings(&[("HOME", "h"), (TIMEOUT, value)]).map(|it| it.silence.as_secs());
+        assert_eq!((silence("").unwrap(), silence("60").unwrap()), (10, 60));
+        assert!(silence("0").is_err() && silence("soon").is_err());
     }
 }
