@@ -116,6 +116,9 @@ fn replies_that_cannot_be_trusted() {
     assert!(nowhere.0.contains("redirects to no address"), "{}", nowhere.0);
     let path = self::said(on("/config.json", 1, Fate::Status(200, "ETag: \"../../evil\"\r\n")));
     assert!(matches!(path.1, Error::HubReply { .. }) && path.0.contains("checksum"), "{}", path.0);
+    let sizes = "X-Linked-Etag: \"e\"\r\nX-Linked-Size: 18446744073709551615\r\n";
+    let large = self::said(on("/model-0", 99, Fate::Status(200, sizes)));
+    assert!(matches!(large.1, Error::DoesNotFit { .. }) && large.0.contains("quernel rm"), "{}", large.0);
     let json = self::said(on("/api/", 1, Fate::Status(200, "")));
     assert!(matches!(json.1, Error::HubReply { .. }) && json.0.contains("list of files"), "{}", json.0);
 }

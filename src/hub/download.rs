@@ -73,12 +73,14 @@ impl Download<'_> {
         let snapshot = self.folder.snapshot(self.commit);
         let wanted = names.iter().filter(|name| !snapshot.join(name).is_file());
         let remotes = wanted.map(|name| self.ask(name)).collect::<Result<Vec<_>>>()?;
-        let total = remotes.iter().map(|remote| remote.size).sum();
+        let total = sum(remotes.iter().map(|remote| remote.size));
         self.expect_room(&remotes)?;
-        let mut before = 0;
+        let mut before = 0_u64;
         for remote in &remotes {
-            self.file(remote, &mut |done| progress(Progress { file: &remote.name, done: before + done, total }))?;
-            before += remote.size;
+            self.file(remote, &mut |done| {
+                progress(Progress { file: &remote.name, done: before.saturating_add(done), total })
+            })?;
+            before = before.saturating_add(remote.size);
         }
         Ok(())
     }
@@ -90,7 +92,7 @@ impl Download<'_> {
             let length = |path: PathBuf| fs::metadata(path).map_or(0, |file| file.len());
             length(self.folder.blob(&remote.etag)).max(length(self.folder.part(&remote.etag)))
         };
-        let need: u64 = remotes.iter().map(|remote| remote.size.saturating_sub(here(remote))).sum();
+        let need = sum(remotes.iter().map(|remote| remote.size.saturating_sub(here(remote))));
         // Not every system tells; the disk then tells when it is full.
         match fs4::available_space(cache) {
             Ok(have) if have < need => Err(Error::DoesNotFit {
@@ -265,6 +267,11 @@ impl<'a> Part<'a> {
         let _ = fs::remove_file(&self.path);
         error
     }
+}
+
+/// Sizes that a server says may be anything.
+fn sum(sizes: impl Iterator<Item = u64>) -> u64 {
+    sizes.fold(0, u64::saturating_add)
 }
 
 fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
