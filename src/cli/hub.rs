@@ -103,8 +103,8 @@ pub fn fetch(hub: &Hub, spec: &Spec, quiet: bool, newest: bool) -> quernel::Resu
     let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style);
     let progress = &mut |progress: Progress<'_>| {
         if bar.message() != progress.file {
-            bar.set_message(progress.file.to_owned());
             bar.set_length(progress.total);
+            bar.set_message(progress.file.to_owned());
         }
         bar.set_position(progress.done);
     };
