@@ -150,6 +150,63 @@ pub enum Error {
         reason: String,
     },
 
+    /// The hub has no such model, revision or file; for whoever named it.
+    #[error("the hub has no {what}: {reason}")]
+    HubNotFound {
+        /// Which of them, and its name.
+        what: String,
+        /// What the hub said, and what may be wrong with the name.
+        reason: String,
+    },
+
+    /// The hub has the model and does not give it to this user; for whoever has the account.
+    #[error(
+        "the hub refuses {repo} ({status}): {reason}; accept the model's licence on its page, and put a token of that \
+         account into HF_TOKEN"
+    )]
+    HubRefused {
+        /// The model.
+        repo: String,
+        /// The status of the reply.
+        status: u16,
+        /// What the hub said.
+        reason: String,
+    },
+
+    /// The hub could not be reached, or went on failing; the same again goes on where this ended.
+    #[error("{url}: {reason}; what has arrived is kept, and the same command goes on from there")]
+    Network {
+        /// What was asked for, without its query.
+        url: String,
+        /// What happened last, and how often it was tried.
+        reason: String,
+    },
+
+    /// The hub replied with something that cannot be used; for whoever runs it.
+    #[error("{url}: {reason}")]
+    HubReply {
+        /// What was asked for, without its query.
+        url: String,
+        /// What is wrong with the reply.
+        reason: String,
+    },
+
+    /// The network is switched off, and the cache lacks files.
+    #[error(
+        "{repo} is not whole in the cache {}, which lacks {}; HF_HUB_OFFLINE is set, so nothing was asked for: unset it, \
+         or bring the files here",
+        cache.display(),
+        missing.join(", ")
+    )]
+    Offline {
+        /// The model, with its revision.
+        repo: String,
+        /// The cache's folder.
+        cache: PathBuf,
+        /// Files that are not there.
+        missing: Vec<String>,
+    },
+
     /// Text could not be turned into tokens, or tokens into text.
     #[error("tokenizer: {0}")]
     Tokenizer(String),

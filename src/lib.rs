@@ -23,6 +23,7 @@
 //! | feature | what it brings | by default |
 //! |---|---|---|
 //! | `cli` | what the command `quernel` needs and a library does not | yes |
+//! | `hub` | `hub`: models of the Hugging Face hub, fetched into its cache | yes |
 //! | `story` | `story`: a grammar that tells stories and judges them | yes |
 //! | `storyteller` | [`STORYTELLER`]: a model of 4 MB that is compiled in | yes |
 //!
@@ -32,7 +33,7 @@
 //! |---|---|---|
 //! | 0 | [`error`] | what can go wrong, and who can act on it |
 //! | 1 | [`tensor`], `files` | shapes, storage, and what a GPU can do, as plain data · files that anyone may have made |
-//! | 2 | [`quant`], [`shader`], [`text`] | numbers as bytes · WGSL as text · characters and token ids |
+//! | 2 | [`quant`], [`shader`], [`text`], `hub` | numbers as bytes · WGSL as text · characters and token ids · fetching models |
 //! | 3 | [`checkpoint`], [`kernels`] | model files · what each kernel means and how it is chosen |
 //! | 4 | [`graph`], [`gpu`] | operations, their shapes, and plans as data · the only `wgpu` in the house |
 //! | 5 | [`runtime`], [`model`], [`tune`] | plans made resident, the reference executor · architectures as graphs · the fastest ways of products |
@@ -49,6 +50,8 @@ pub mod error;
 mod files;
 pub mod gpu;
 pub mod graph;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod kernels;
 pub mod model;
 pub mod quant;

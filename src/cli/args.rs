@@ -10,8 +10,8 @@ use std::path::PathBuf;
 /// Which model on which GPU, and how.
 #[derive(Args)]
 pub struct ModelArguments {
-    /// The model: a folder with config.json, model.safetensors and tokenizer.json
-    #[arg(short, long, value_name = "DIR", default_value = quernel::STORYTELLER)]
+    /// The model: a folder with config.json, model.safetensors and tokenizer.json, or org/name[@revision] of the hub
+    #[arg(short, long, value_name = "MODEL", default_value = quernel::STORYTELLER)]
     pub model: PathBuf,
     /// The GPU: an index of `quernel devices`, a part of the name, or a PCI id
     #[arg(long, value_name = "ADAPTER")]

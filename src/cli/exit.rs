@@ -10,7 +10,7 @@ Exit codes:
   0    fine
   1    a file, a model or an input is at fault
   2    wrong usage
-  3    the model, its cache or a step does not fit the adapter
+  3    the model, its cache or a step does not fit the adapter, or a download the disk
   4    no adapter, or none that can run it
   5    the GPU device was lost
   130  stopped by Ctrl-C

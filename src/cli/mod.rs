@@ -8,7 +8,10 @@ mod bench;
 mod devices;
 mod exit;
 mod generate;
+#[cfg(feature = "hub")]
+mod hub;
 mod logits;
+mod model;
 mod open;
 mod perplexity;
 mod plan;
@@ -24,8 +27,9 @@ use std::process::ExitCode;
 
 /// Runs language models on any GPU.
 ///
-/// Models are folders in Hugging Face's layout: config.json, model.safetensors (or its shards), tokenizer.json. One that
-/// tells short stories is compiled in, and is used where none is named: quernel generate "Once upon a time"
+/// Models are folders in Hugging Face's layout: config.json, model.safetensors (or its shards), tokenizer.json; or
+/// org/name[@revision] of its hub, which is fetched once. One that tells short stories is compiled in, and is used where
+/// none is named: quernel generate "Once upon a time"
 #[derive(Parser)]
 #[command(version, max_term_width = 120, after_long_help = exit::HELP)]
 struct Arguments {
@@ -65,6 +69,18 @@ enum Command {
     /// Write the manual
     #[command(after_long_help = shell::MAN)]
     Man(shell::Man),
+    /// Fetch a model from the hub, or what is new of it
+    #[cfg(feature = "hub")]
+    #[command(after_long_help = hub::PULL_EXAMPLES)]
+    Pull(hub::PullArguments),
+    /// List the models of the hub that are in the cache
+    #[cfg(feature = "hub")]
+    #[command(after_long_help = hub::LS_EXAMPLES)]
+    Ls(hub::LsArguments),
+    /// Take a model out of the cache
+    #[cfg(feature = "hub")]
+    #[command(after_long_help = hub::RM_EXAMPLES)]
+    Rm(hub::RmArguments),
 }
 
 /// Parses the command line and runs it.
@@ -85,6 +101,12 @@ pub fn main() -> ExitCode {
             shell::completions(&arguments, Arguments::command()).map(|()| ExitCode::SUCCESS)
         }
         Command::Man(arguments) => shell::man(&arguments, Arguments::command()).map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "hub")]
+        Command::Pull(arguments) => hub::pull(&arguments).map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "hub")]
+        Command::Ls(arguments) => hub::ls(&arguments).map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "hub")]
+        Command::Rm(arguments) => hub::rm(&arguments).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| exit::report(&error))
 }

@@ -1,6 +1,7 @@
 //! Opening a model on a GPU, telling what happens.
 
 use super::args::ModelArguments;
+use super::model;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pollster::block_on;
 use quernel::Error;
@@ -34,7 +35,7 @@ pub fn files_with(
     arguments: &ModelArguments,
     change: impl FnOnce(EngineOptions, usize) -> EngineOptions,
 ) -> anyhow::Result<Files> {
-    let checkpoint = Checkpoint::open(&arguments.model)?;
+    let checkpoint = Checkpoint::open(model::resolve(&arguments.model, arguments.quiet)?)?;
     let model = Model::open(&checkpoint.config()?, &checkpoint)?;
     let options = change(arguments.options(model.context()), model.context());
     options.validate()?;

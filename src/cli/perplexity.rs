@@ -9,7 +9,6 @@ use quernel::Error;
 use quernel::engine::{Comparison, Engine, EngineOptions, Mean, Perplexity, Windows};
 use quernel::kernels::KvFormat;
 use quernel::tensor::DType;
-use quernel::text::Tokenizer;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::PathBuf;
@@ -69,7 +68,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         arguments.file.as_ref().map(|file| std::fs::read_to_string(file).map_err(|error| Error::io(file, error)));
     let text = text.transpose()?.unwrap_or_default();
     let files = open::files_with(model, windowed)?;
-    let tokenizer = Tokenizer::open(&model.model)?;
+    let tokenizer = files.tokenizer()?;
     let tokens = tokenizer.encode(&text)?;
     // The token that the tokenizer puts before a text, if it does.
     let begin = tokens

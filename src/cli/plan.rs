@@ -1,7 +1,7 @@
 //! `quernel plan`: what a step does, without doing it.
 
 use super::args::{kv, weights};
-use super::open;
+use super::{model, open};
 use clap::Args;
 use pollster::block_on;
 use quernel::checkpoint::Checkpoint;
@@ -26,8 +26,8 @@ A plan follows from an adapter's limits and features; --baseline plans for WebGP
 /// Which step of which model.
 #[derive(Args)]
 pub struct Arguments {
-    /// The model: a folder with config.json and model.safetensors
-    #[arg(short, long, value_name = "DIR", default_value = quernel::STORYTELLER)]
+    /// The model: a folder with config.json and model.safetensors, or org/name[@revision] of the hub
+    #[arg(short, long, value_name = "MODEL", default_value = quernel::STORYTELLER)]
     model: PathBuf,
     /// Tokens of the step
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = tokens)]
@@ -57,7 +57,7 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let checkpoint = Checkpoint::open(&arguments.model)?;
+    let checkpoint = Checkpoint::open(model::resolve(&arguments.model, false)?)?;
     let model = Model::open(&checkpoint.config()?, &checkpoint)?;
     let options = EngineOptions { context: arguments.ctx_size, ..EngineOptions::default() };
     let context = options.context(model.context())?;

@@ -1,6 +1,6 @@
 //! `quernel quantize`: writes a checkpoint with narrower weights.
 
-use super::open;
+use super::{model, open};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::HumanBytes;
@@ -21,8 +21,8 @@ with the old one, and loads faster. It needs no GPU.";
 /// Which checkpoint, and where the new one goes.
 #[derive(Args)]
 pub struct Arguments {
-    /// The model: a folder with config.json and model.safetensors
-    #[arg(short, long, value_name = "DIR")]
+    /// The model: a folder with config.json and model.safetensors, or org/name[@revision] of the hub
+    #[arg(short, long, value_name = "MODEL")]
     model: PathBuf,
     /// Store matrices in this format; embeddings and the output head are kept at q8
     #[arg(long, value_name = "FORMAT", value_parser = grouped())]
@@ -37,7 +37,7 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let checkpoint = Checkpoint::open(&arguments.model)?;
+    let checkpoint = Checkpoint::open(model::resolve(&arguments.model, arguments.quiet)?)?;
     let quantized = Quantized::new(&checkpoint, arguments.weights)?;
     let (before, after) = (HumanBytes(checkpoint.bytes()), HumanBytes(quantized.bytes()));
     if !arguments.quiet {

@@ -42,8 +42,8 @@ Tokenizing and sampling take no part in the time. Lists are 1,2,4 or ranges: 1-8
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// The model: a folder with config.json and model.safetensors; may be given several times
-    #[arg(short, long, value_name = "DIR", required_unless_present_any = ["shape", "roofline"])]
+    /// The model: a folder, or org/name[@revision] of the hub; may be given several times
+    #[arg(short, long, value_name = "MODEL", required_unless_present_any = ["shape", "roofline"])]
     model: Vec<PathBuf>,
     /// A model's shape in place of its files, filled with random numbers; several with commas between them
     #[arg(long, value_name = "NAME", value_delimiter = ',')]

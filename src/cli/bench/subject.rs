@@ -2,7 +2,7 @@
 
 use super::Arguments;
 use super::output::COMMIT;
-use crate::cli::open;
+use crate::cli::{model, open};
 use pollster::block_on;
 use quernel::Error;
 use quernel::bench::{Roofline, Setting, Shape, Synthetic};
@@ -29,9 +29,10 @@ pub enum Subject {
 
 impl Subject {
     /// All that the flags name.
-    pub fn named(arguments: &Arguments) -> quernel::Result<Vec<Self>> {
-        let shapes = arguments.shape.iter().map(|name| Shape::named(name).map(Self::Shape));
-        arguments.model.iter().map(|dir| Ok(Self::Folder(dir.clone()))).chain(shapes).collect()
+    pub fn named(arguments: &Arguments) -> anyhow::Result<Vec<Self>> {
+        let shapes = arguments.shape.iter().map(|name| Ok(Self::Shape(Shape::named(name)?)));
+        let folder = |dir: &PathBuf| model::resolve(dir, arguments.quiet).map(Self::Folder);
+        arguments.model.iter().map(folder).chain(shapes).collect()
     }
 
     /// Refuses tests of more tokens than the model was made for. Needs no GPU.
@@ -129,7 +130,7 @@ pub fn setting(
     let (model_bytes, weights) = stored(&plan, setup.dtype);
     let (model_file, model_name) = match setup.subject {
         Subject::Folder(dir) => {
-            let name = dir.canonicalize()?.file_name().map(|name| name.to_string_lossy().into_owned());
+            let name = model::name(&dir.canonicalize()?);
             (dir.display().to_string(), name.unwrap_or_else(|| engine.model().name().to_owned()))
         }
         Subject::Shape(shape) => (format!("(shape {})", shape.name), shape.name.to_owned()),
