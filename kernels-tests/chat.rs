@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 /// Turns as plain words between the tokens that every tokenizer has.
 const TEMPLATE: &str = "{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}{% endfor %}\
-                        {% if add_generation_prompt %}assistant:{% endif %}";
+                        {% if add_generation_prompt %}assistant: {% endif %}";
 
 /// A copy of a golden checkpoint, with a chat template.
 fn model(name: &str) -> TempDir {

@@ -183,7 +183,9 @@ impl Talk {
     }
 
     fn pieces(&mut self, cancel: &Cancel, answer: &mut String, out: &mut impl Write) -> anyhow::Result<Option<Stop>> {
-        let left = self.most.map(|most| most.saturating_sub(self.last.written));
+        // More than there is room for would be an error, where an end that is told is wanted.
+        let room = self.session.limit() - self.session.tokens().len();
+        let left = self.most.map(|most| most.saturating_sub(self.last.written)).filter(|&left| left <= room);
         let options = GenerateOptions {
             max_tokens: left,
             stop_tokens: self.turn_ends.clone(),
