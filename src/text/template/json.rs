@@ -10,13 +10,10 @@ const MOST_DEPTH: usize = 900;
 /// The filter `tojson`, with the arguments that transformers gives it.
 pub(super) fn tojson(value: &Value, ensure_ascii: Option<bool>, options: Kwargs) -> Result<Value, Error> {
     let indent: Option<Value> = options.get("indent")?;
-    let indent = match indent.filter(|indent| !indent.is_none()) {
-        Some(indent) => Some(match indent.as_str() {
-            Some(text) => text.to_owned(),
-            None => " ".repeat(usize::try_from(indent).unwrap_or(0).min(64)),
-        }),
-        None => None,
-    };
+    let indent = indent.filter(|indent| !indent.is_none()).map(|indent| match indent.as_str() {
+        Some(text) => text.to_owned(),
+        None => " ".repeat(usize::try_from(indent).unwrap_or(0).min(64)),
+    });
     let separators: Option<Vec<String>> = options.get("separators")?;
     let between = if indent.is_some() { "," } else { ", " };
     let [comma, colon] = match separators.as_deref() {

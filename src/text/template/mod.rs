@@ -10,6 +10,8 @@ mod json;
 mod prompt;
 mod python;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 pub use prompt::{Message, Moment, Prompt};
 
