@@ -26,7 +26,7 @@ help:
 	@echo 'make kernels-all-drivers  every kernel on four software drivers'
 	@echo 'make golden               the golden checkpoints; golden-all-drivers: on four software drivers'
 	@echo 'make examples             runs each example'
-	@echo 'make fixtures             makes assets/golden anew (needs 5 GB for torch); fixtures-check only compares'
+	@echo 'make fixtures             makes the fixtures in assets anew (needs 5 GB for torch); fixtures-check only compares'
 	@echo 'make storyteller          trains the model inside anew: an hour on 2 cores (needs 5 GB for torch)'
 	@echo 'make toolchain            installs Rust if there is none; make driver: a software GPU driver if there is none'
 	@echo
@@ -84,10 +84,10 @@ golden: toolchain driver
 	$(CARGO) test --release --test golden
 
 fixtures: $(VENV)/ready
-	PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python scripts/golden.py
+	for script in golden templates tokenizers_parity; do PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python scripts/$$script.py; done
 
 fixtures-check: $(VENV)/ready
-	PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python scripts/golden.py --check
+	for script in golden templates tokenizers_parity; do PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python scripts/$$script.py --check; done
 
 # The corpus, the training, and what is committed of it: weights in q8, and what transformers computes with them.
 storyteller: toolchain $(VENV)/ready

@@ -1,7 +1,8 @@
 //! A chat that remembers: one session for the whole conversation, to which each turn adds its new tokens only.
 //!
 //! The form is plain, `user: …` and `assistant: …` on a line each, and not the chat template that a model may have been
-//! trained on. An answer ends with its line. Lines come from standard input, and its end ends the chat.
+//! trained on (`quernel::text::ChatTemplate`, which `quernel chat` uses). An answer ends with its line. Lines come from
+//! standard input, and its end ends the chat.
 //!
 //! ```sh
 //! cargo run --release --example 05_chat                              # a tiny model: its words mean nothing

@@ -211,6 +211,15 @@ pub enum Error {
     #[error("tokenizer: {0}")]
     Tokenizer(String),
 
+    /// A conversation could not be written as a prompt: the template is none, refuses it, or asks for too much.
+    #[error("{}: chat template: {reason}", path.display())]
+    ChatTemplate {
+        /// The template's file, or the checkpoint's folder where there is none.
+        path: PathBuf,
+        /// What is wrong, and where known, what would help.
+        reason: String,
+    },
+
     /// The logits of a step hold a NaN or an infinity, so no token can be chosen.
     #[error("the model produced {count} non-finite logits; its weights or the driver are at fault (try --check)")]
     NotFinite {

@@ -33,7 +33,7 @@ fn small(gpu: &Gpu, context: usize, sessions: usize) -> (Golden, Engine) {
 /// What is asked for of a generation that ends at no token of the model's.
 fn until(max_tokens: Option<usize>, stop: &[&str], cancel: &Cancel) -> GenerateOptions {
     let stop = stop.iter().map(ToString::to_string).collect();
-    GenerateOptions { max_tokens, stop, ignore_eos: true, cancel: cancel.clone() }
+    GenerateOptions { max_tokens, stop, ignore_eos: true, cancel: cancel.clone(), ..GenerateOptions::default() }
 }
 
 #[test]

@@ -100,6 +100,7 @@ fn print(
         stop: arguments.stop.clone(),
         ignore_eos: arguments.ignore_eos,
         cancel,
+        ..GenerateOptions::default()
     };
     let mut generate = engine.generate(session, options)?;
     let mut result = Ok(());

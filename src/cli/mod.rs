@@ -5,6 +5,7 @@
 
 mod args;
 mod bench;
+mod chat;
 mod devices;
 mod exit;
 mod generate;
@@ -42,6 +43,9 @@ enum Command {
     /// Continue a text
     #[command(alias = "run", after_long_help = generate::EXAMPLES)]
     Generate(generate::Arguments),
+    /// Talk with a model
+    #[command(after_long_help = chat::EXAMPLES)]
+    Chat(chat::Arguments),
     /// List the GPU adapters, and what each can do
     Devices {
         /// As JSON, with every limit
@@ -91,6 +95,7 @@ pub fn main() -> ExitCode {
     }
     let done = match arguments.command {
         Command::Generate(arguments) => generate::run(&arguments),
+        Command::Chat(arguments) => chat::run(&arguments),
         Command::Devices { json } => devices::run(json).map(|()| ExitCode::SUCCESS),
         Command::Plan(arguments) => plan::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Bench(arguments) => bench::run(&arguments),

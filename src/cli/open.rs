@@ -11,6 +11,7 @@ use quernel::gpu::{AdapterInfo, Choice, Gpu};
 use quernel::kernels::rounds_with;
 use quernel::model::Model;
 use quernel::text::Tokenizer;
+use std::path::Path;
 
 /// The adapter that was asked for.
 pub fn choice(adapter: Option<&str>) -> Choice {
@@ -47,6 +48,11 @@ impl Files {
     /// The model's tokenizer.
     pub fn tokenizer(&self) -> anyhow::Result<Tokenizer> {
         Ok(Tokenizer::open(self.checkpoint.dir())?)
+    }
+
+    /// The folder that the model's files are in.
+    pub fn dir(&self) -> &Path {
+        self.checkpoint.dir()
     }
 
     /// Refuses a prompt that the context cannot hold.

@@ -70,6 +70,11 @@ impl TuningArguments {
 
 /// The adapter's file, in the folder that the system has for what can be made again.
 fn path(info: &AdapterInfo) -> Option<PathBuf> {
+    Some(cache_folder()?.join("tuning").join(Device::new(info).file_name()))
+}
+
+/// The folder that the system has for what can be made again.
+pub fn cache_folder() -> Option<PathBuf> {
     let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = |folder: &str| from("HOME").map(|home| home.join(folder));
     let cache = if cfg!(windows) {
@@ -79,6 +84,5 @@ fn path(info: &AdapterInfo) -> Option<PathBuf> {
     } else {
         from("XDG_CACHE_HOME").filter(|path| path.is_absolute()).or_else(|| home(".cache"))
     };
-    let folder = from("QUERNEL_CACHE").or_else(|| cache.map(|cache| cache.join("quernel")))?;
-    Some(folder.join("tuning").join(Device::new(info).file_name()))
+    from("QUERNEL_CACHE").or_else(|| cache.map(|cache| cache.join("quernel")))
 }

@@ -35,7 +35,9 @@ pub struct GenerateOptions {
     pub max_tokens: Option<usize>,
     /// Texts that end it; they are not part of the answer.
     pub stop: Vec<String>,
-    /// Go on past the model's own end-of-sequence tokens.
+    /// Tokens that end it besides the model's own end-of-sequence tokens, such as the end of a template's turn.
+    pub stop_tokens: Vec<u32>,
+    /// Go on past the model's own end-of-sequence tokens, and past `stop_tokens`.
     pub ignore_eos: bool,
     /// Somebody who may ask to stop.
     pub cancel: Cancel,
@@ -121,7 +123,7 @@ impl Generate<'_> {
                 return self.end(Stop::Cancelled);
             }
         };
-        if !self.options.ignore_eos && self.engine.ends(token)? {
+        if !self.options.ignore_eos && (self.options.stop_tokens.contains(&token) || self.engine.ends(token)?) {
             return self.end(Stop::EndOfSequence);
         }
         let (text, stopped) = self.stops.push(&self.stream.push(token)?);

@@ -69,6 +69,16 @@ impl Session {
         lock(&self.pool).truncate(&mut self.table, self.computed);
     }
 
+    /// Draws what is to come by another seed: to hear another answer to the same words.
+    ///
+    /// # Errors
+    /// None that [`Engine::session`](super::Engine::session) would not have returned.
+    pub fn reseed(&mut self, seed: u64) -> Result<()> {
+        self.ahead = None;
+        self.sampler = Sampler::new(self.sampler.options().clone(), seed)?;
+        Ok(())
+    }
+
     /// Every token, given and generated.
     pub fn tokens(&self) -> &[u32] {
         &self.tokens

@@ -136,6 +136,12 @@ impl Tokenizer {
         self.shared.inner.id_to_token(id)
     }
 
+    /// Whether a token is special: it brings no text, and no text but its own name becomes it.
+    pub fn is_special(&self, id: u32) -> bool {
+        let vocabulary = self.shared.inner.get_added_vocabulary();
+        self.token(id).is_some_and(|token| vocabulary.is_special_token(&token))
+    }
+
     /// The token that ends a text, by `tokenizer_config.json`.
     pub fn eos(&self) -> Option<u32> {
         self.shared.eos
@@ -145,7 +151,7 @@ impl Tokenizer {
     pub(super) fn role(&self, id: u32) -> Role {
         match self.token(id) {
             None => Role::Nothing,
-            Some(token) if self.shared.inner.get_added_vocabulary().is_special_token(&token) => Role::Nothing,
+            Some(_) if self.is_special(id) => Role::Nothing,
             Some(token) if self.shared.byte_fallback && is_byte(&token) => Role::Byte,
             Some(_) => Role::Text,
         }

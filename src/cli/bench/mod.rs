@@ -155,10 +155,12 @@ fn format(text: &str) -> Result<Format, String> {
 /// are llama-bench's alone.
 pub fn spelled_out(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut all: Vec<OsString> = arguments.collect();
-    let bench = all.get(1).is_some_and(|command| command == "bench");
+    let is = |name: &str| all.get(1).is_some_and(|command| command == name);
+    let (bench, chat) = (is("bench"), is("chat"));
     for argument in all.iter_mut().skip(2) {
         let long = match argument.to_str() {
             Some("-ub") => "--ubatch-size",
+            Some("-sys") if chat => "--system",
             Some("-pg") if bench => "--pg",
             Some("-oe") if bench => "--output-err",
             Some("-ctk" | "-ctv") if bench => "--kv",

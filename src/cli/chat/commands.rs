@@ -1,0 +1,64 @@
+//! What begins with a slash.
+
+use super::store::Stored;
+use super::talk::Talk;
+use quernel::Error;
+use std::path::Path;
+
+const HELP: &str = "\
+/help          this list
+/system TEXT   tell the model something before the conversation, which begins anew; with no text, show it
+/save FILE     keep the conversation
+/load FILE     go on with a conversation that was kept
+/regen         answer the last question once more
+/stats         tokens, speeds, and how full the context is
+/exit          end (as Ctrl-D)
+
+A line that ends with a backslash goes on; so does all between two lines of \"\"\". Ctrl-C stops an answer.";
+
+/// What comes after a command.
+pub enum Then {
+    /// The next line.
+    GoOn,
+    /// Nothing.
+    End,
+}
+
+/// Carries out the command `line`, without its slash.
+pub fn run(talk: &mut Talk, line: &str) -> anyhow::Result<Then> {
+    let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let rest = rest.trim();
+    match name {
+        "help" | "?" => eprintln!("{HELP}"),
+        "exit" | "quit" | "bye" => return Ok(Then::End),
+        "stats" => eprint!("{}", talk.stats()),
+        "regen" => talk.regenerate()?,
+        "system" if rest.is_empty() => eprintln!("{}", talk.system.as_deref().unwrap_or("(none)")),
+        "system" => {
+            talk.restore(Some(rest.to_owned()), Vec::new());
+            eprintln!("(a new conversation)");
+        }
+        "save" => {
+            let path = file(rest)?;
+            Stored::new(talk.system.clone(), talk.messages().to_vec()).write(path)?;
+            eprintln!("({} messages saved to {})", talk.messages().len(), path.display());
+        }
+        "load" => {
+            let stored = Stored::read(file(rest)?)?;
+            eprintln!("({} messages loaded)", stored.messages.len());
+            talk.restore(stored.system, stored.messages);
+        }
+        _ => {
+            let reason = "there is no such command; /help lists them";
+            return Err(Error::bad_file(format!("/{name}"), reason).into());
+        }
+    }
+    Ok(Then::GoOn)
+}
+
+fn file(name: &str) -> anyhow::Result<&Path> {
+    match name {
+        "" => Err(Error::option("FILE", "there is none; name the file after the command").into()),
+        name => Ok(Path::new(name)),
+    }
+}
