@@ -11,12 +11,13 @@
 //! | 4 | [`graph`], [`gpu`] | operations, their shapes, and plans as data · the only `wgpu` in the house |
 //! | 5 | [`runtime`], [`model`], [`tune`] | plans made resident, the reference executor · architectures as graphs · the fastest ways of products |
 //! | 6 | [`engine`], [`quantize`] | sessions, the scheduler, the cache, sampling · checkpoints with narrower weights |
-//! | 7 | [`bench`](mod@bench) | how fast it all is, and how far from the device's limits |
+//! | 7 | [`bench`](mod@bench), [`doctor`] | how fast it all is, and how far from the device's limits · whether an adapter computes correctly |
 #![deny(missing_docs)]
 #![warn(rust_2018_idioms)]
 
 pub mod bench;
 pub mod checkpoint;
+pub mod doctor;
 pub mod engine;
 pub mod error;
 mod files;
