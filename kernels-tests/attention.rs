@@ -171,7 +171,7 @@ fn room(spec: Spec) -> Case {
 }
 
 fn name(spec: &Spec, what: &str) -> String {
-    let Self { heads, kv_heads, head_dim, format, .. } = spec;
+    let Spec { heads, kv_heads, head_dim, format, .. } = spec;
     let window = spec.window.map_or(String::new(), |window| format!("/window{window}"));
     let order = if spec.scattered { "/scattered" } else { "" };
     let rung = format!("{:?}", spec.policy.rung).to_lowercase();

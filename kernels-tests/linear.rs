@@ -3,7 +3,7 @@
 use crate::case::{Case, Output};
 use crate::data::seed;
 use crate::device::Device;
-use quernel::doctor::works::{Product as Spec, ProductData as Data, Runs};
+use quernel::doctor::works::{Product as Spec, Runs};
 use quernel::kernels::Rung;
 use quernel::kernels::activation::Act;
 use quernel::kernels::linear::{self, Form, MATVEC_TOKENS, SHARD_ROWS};
@@ -171,7 +171,8 @@ pub fn invariant(spec: Spec) -> Case {
         let found = device.run(&together)?.swap_remove(0);
         let pitch = found.len() / spec.tokens;
         for token in [0, 1, spec.tokens / 2, spec.tokens - 1] {
-            let alone = Data { x: data.x.part(token, 1), ..spec.data(&seed) };
+            let mut alone = spec.data(&seed);
+            alone.x = data.x.part(token, 1);
             let mut alone = spec.work(&alone, &weight);
             let bits = found[token * pitch..][..spec.rows].to_vec();
             alone.outputs.push(Output::bits("y", spec.rows, bits));
@@ -185,7 +186,7 @@ pub fn invariant(spec: Spec) -> Case {
 }
 
 fn name(spec: &Spec, what: &str) -> String {
-    let Self { tokens, columns, rows, dtype, form, .. } = spec;
+    let Spec { tokens, columns, rows, dtype, form, .. } = spec;
     let many = !spec.deterministic && *tokens > MATVEC_TOKENS;
     let shader = match spec.runs {
         Runs::On(_) => {

@@ -54,6 +54,7 @@ fn setting(roofline: Option<Roofline>) -> Setting {
         batch: 2048,
         ubatch: 512,
         roofline,
+        tested: None,
     }
 }
 

@@ -18,6 +18,9 @@ Exit codes:
 
 QUERNEL_LOG=debug shows the log on standard error.";
 
+/// The code of a self-test that found something wrong with nothing in its place.
+pub const SELF_TEST: u8 = 6;
+
 /// The code for a run that Ctrl-C stopped, as shells have it.
 pub const INTERRUPTED: u8 = 130;
 
@@ -47,7 +50,7 @@ fn code(error: &anyhow::Error) -> u8 {
         Some(Error::DoesNotFit { .. } | Error::OutOfMemory { .. }) => 3,
         Some(Error::NoAdapter { .. } | Error::Unsupported { .. }) => 4,
         Some(Error::DeviceLost { .. }) => 5,
-        Some(Error::SelfTest { .. }) => 6,
+        Some(Error::SelfTest { .. }) => SELF_TEST,
         _ => 1,
     }
 }

@@ -6,6 +6,7 @@
 mod args;
 mod bench;
 mod devices;
+mod doctor;
 mod exit;
 mod generate;
 mod logits;
@@ -40,6 +41,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say what this system lacks, and prove that the GPU computes correctly
+    #[command(after_long_help = doctor::EXAMPLES)]
+    Doctor(doctor::Arguments),
     /// Show what a step of a model does: operations, shapes, memory, dispatches
     #[command(after_long_help = plan::EXAMPLES)]
     Plan(plan::Arguments),
@@ -66,6 +70,7 @@ pub fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Devices { json } => devices::run(json).map(|()| ExitCode::SUCCESS),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Logits(arguments) => logits::run(&arguments).map(|()| ExitCode::SUCCESS),

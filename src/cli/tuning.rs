@@ -68,8 +68,13 @@ impl TuningArguments {
     }
 }
 
-/// The adapter's file, in the folder that the system has for what can be made again.
+/// Where tunings are kept.
 fn path(info: &AdapterInfo) -> Option<PathBuf> {
+    kept(info, "tuning")
+}
+
+/// The adapter's file of a kind, in the folder that the system has for what can be made again.
+pub fn kept(info: &AdapterInfo, kind: &str) -> Option<PathBuf> {
     let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = |folder: &str| from("HOME").map(|home| home.join(folder));
     let cache = if cfg!(windows) {
@@ -80,5 +85,5 @@ fn path(info: &AdapterInfo) -> Option<PathBuf> {
         from("XDG_CACHE_HOME").filter(|path| path.is_absolute()).or_else(|| home(".cache"))
     };
     let folder = from("QUERNEL_CACHE").or_else(|| cache.map(|cache| cache.join("quernel")))?;
-    Some(folder.join("tuning").join(Device::new(info).file_name()))
+    Some(folder.join(kind).join(Device::new(info).file_name()))
 }

@@ -48,7 +48,8 @@ pub fn advice(system: &System, kinds: &[&str]) -> Vec<String> {
 
 fn wsl(system: &System, kinds: &[&str]) -> Vec<String> {
     let mut all = vec![
-        "Linux in Windows sees the GPU by Mesa's dozen at best: the program for Windows uses it without loss".to_owned(),
+        "Linux in Windows sees the GPU by Mesa's dozen at best: the program for Windows uses it without loss"
+            .to_owned(),
         format!("to try it here, {}", install(packages(system), Software::Mesa)),
     ];
     all.extend(kinds.is_empty().then(|| "the same package has a software driver".to_owned()));
@@ -60,10 +61,7 @@ fn linux(system: &System, kinds: &[&str]) -> Vec<String> {
     let mut all = Vec::new();
     let has = |vendor| system.gpus.iter().any(|(known, _)| *known == vendor);
     for node in system.nodes.iter().filter(|node| !node.opens) {
-        all.push(format!(
-            "{} cannot be opened: sudo usermod -aG render,video $USER, and log in again",
-            node.path
-        ));
+        all.push(format!("{} cannot be opened: sudo usermod -aG render,video $USER, and log in again", node.path));
     }
     if has(NVIDIA) {
         all.push(format!("an NVIDIA GPU is there and no driver shows it: {}", install(packages, Software::Nvidia)));

@@ -93,9 +93,7 @@ impl Set {
         }
         for format in KvFormat::ALL {
             for (tokens, heads, head_dim) in [(1, 3, 64), (33, 2, 40)] {
-                self.add("kv_write", move |seed| {
-                    works::kv_write(&mut Rng::new(seed), tokens, heads, head_dim, format)
-                });
+                self.add("kv_write", move |seed| works::kv_write(&mut Rng::new(seed), tokens, heads, head_dim, format));
             }
         }
     }
@@ -113,7 +111,8 @@ impl Set {
             }
             let logits = move |seed: &str| Matrix::new(columns, Rng::new(seed).numbers(rows * columns, 2.0));
             self.add("argmax", move |seed| works::argmax(&logits(seed), rung));
-            for (temperature, top_k, top_p, min_p) in [(0.8, 40, 0.95, 0.05), (1.5, 300, 0.8, 0.0), (1.0, 0, 1.0, 0.0)] {
+            for (temperature, top_k, top_p, min_p) in [(0.8, 40, 0.95, 0.05), (1.5, 300, 0.8, 0.0), (1.0, 0, 1.0, 0.0)]
+            {
                 self.add("sample", move |seed| {
                     let rng = &mut Rng::new(seed);
                     let mut random = || (rng.unit() * 64f64.exp2()) as u64;
@@ -131,12 +130,14 @@ impl Set {
                 works::attention_merge(&mut Rng::new(seed), 5, heads, Chunks { least, most, room }, policy)
             });
         }
-        // A token that sees many keys, alone and beside others; a prompt, and the next part of one.
-        let steps: [&[(usize, usize)]; 4] = [&[(1029, 1)], &[(3, 1), (100, 1), (31, 1)], &[(0, 33)], &[(61, 9), (0, 5)]];
+        // A token that sees many keys, and a prompt; tokens beside each other, and the next part of a prompt.
+        let steps: [&[(usize, usize)]; 4] =
+            [&[(1029, 1)], &[(0, 33)], &[(3, 1), (100, 1), (31, 1)], &[(61, 9), (0, 5)]];
         for (turn, format) in KvFormat::ALL.into_iter().enumerate() {
-            for (index, sequences) in steps.into_iter().enumerate() {
-                let (heads, kv_heads, head_dim) = [(4, 2, 64), (7, 1, 24), (6, 2, 128)][(index + turn) % 3];
-                let (window, sequences) = ((index == 1).then_some(50), sequences.to_vec());
+            // Those of one half in one format, of the other in the next.
+            for (index, sequences) in steps.into_iter().enumerate().filter(|(index, _)| index / 2 == turn % 2) {
+                let (heads, kv_heads, head_dim) = [(4, 2, 64), (7, 1, 24), (6, 2, 40)][(index + turn) % 3];
+                let (window, sequences) = ((index == 2).then_some(50), sequences.to_vec());
                 let (filling, scattered) = (index % 3, index == 3);
                 let plain = Attention { heads, kv_heads, head_dim, window, format, policy, ..Attention::PLAIN };
                 let spec = Attention { sequences, filling, scattered, ..plain };
@@ -145,16 +146,14 @@ impl Set {
         }
     }
 
-    /// The default ways of products in all forms, and of the other ways one of each kind; in one storage all.
+    /// The default ways of products in several forms, and of the other ways one of each kind; where an adapter is tuned
+    /// by itself, in one storage all.
     fn products(&mut self, policy: Policy) {
         let form = |norm: bool, bias, output| Form { norm: norm.then_some(1e-5), bias, output };
-        let forms = [
-            (1, form(false, true, Output::Plain)),
-            (1, form(true, false, Output::Residual)),
-            (3, form(true, true, Output::Gated(Act::Silu))),
-            (33, form(false, true, Output::Plain)),
-            (33, form(true, false, Output::Residual)),
-        ];
+        let (residual, gated) = (form(true, false, Output::Residual), form(true, true, Output::Gated(Act::Silu)));
+        let plain = form(false, true, Output::Plain);
+        let common = [(1, residual), (3, gated), (33, plain)];
+        let others = [(1, plain), (33, residual)];
         let runs = match policy {
             Policy { int8: true, rung, .. } => Runs::Int8(rung),
             Policy { processor: true, rung, .. } => Runs::Processor(rung),
@@ -163,9 +162,10 @@ impl Set {
         let rounds = |dtype| !policy.int8 || crate::kernels::rounds_with(dtype);
         for dtype in DType::WEIGHTS.into_iter().filter(|&dtype| rounds(dtype)) {
             let (columns, rows) = if dtype.is_grouped() { (544, 77) } else { (519, 77) };
-            for (tokens, form) in forms {
+            let more = [DType::F16, DType::Q4].contains(&dtype);
+            for (tokens, form) in common.into_iter().chain(others.into_iter().filter(|_| more)) {
                 let spec = Product { form, ..Product::new(runs, tokens, columns, rows, dtype) };
-                self.ways(spec, dtype == DType::Q4 && form == (Form { bias: true, ..Form::PLAIN }));
+                self.ways(spec, dtype == DType::Q4 && form == plain && !policy.processor);
             }
             let steady = Product::new(runs, MATVEC_TOKENS + 1, columns, rows, dtype);
             self.ways(Product { deterministic: true, ..steady }, false);
@@ -188,9 +188,9 @@ impl Set {
             let kv = [KvFormat::F16, KvFormat::F32][index % 2];
             let qkv = Qkv { heads: 4, kv_heads: 2, head_dim: 40, kv };
             let form = Form { norm: Some(1e-6), bias: true, output: Output::Qkv(qkv) };
-            for tokens in [1, 5] {
-                self.add("linear", move |seed| works::qkv(&mut Rng::new(seed), (tokens, 96), (form, qkv), dtype, policy));
-            }
+            let tokens = [1, 5][index % 3 % 2];
+            let shape = (tokens, 96);
+            self.add("linear", move |seed| works::qkv(&mut Rng::new(seed), shape, (form, qkv), dtype, policy));
         }
     }
 }
