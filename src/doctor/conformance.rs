@@ -34,7 +34,7 @@ pub fn trials(caps: &Caps) -> Vec<Trial> {
         set.products(policy);
     }
     for policy in policy.ladder().filter(|_| caps.max_storage_buffers >= Qkv::buffers(true)) {
-        set.qkv(policy);
+        set.qkv(caps, policy);
     }
     set.trials
 }
@@ -162,7 +162,7 @@ impl Set {
         let rounds = |dtype| !policy.int8 || crate::kernels::rounds_with(dtype);
         for dtype in DType::WEIGHTS.into_iter().filter(|&dtype| rounds(dtype)) {
             let (columns, rows) = if dtype.is_grouped() { (544, 77) } else { (519, 77) };
-            let more = [DType::F16, DType::Q4].contains(&dtype);
+            let more = dtype == DType::Q4;
             for (tokens, form) in common.into_iter().chain(others.into_iter().filter(|_| more)) {
                 let spec = Product { form, ..Product::new(runs, tokens, columns, rows, dtype) };
                 self.ways(spec, dtype == DType::Q4 && form == plain && !policy.processor);
@@ -183,8 +183,12 @@ impl Set {
         }
     }
 
-    fn qkv(&mut self, policy: Policy) {
+    fn qkv(&mut self, caps: &Caps, policy: Policy) {
         for (index, dtype) in DType::WEIGHTS.into_iter().enumerate() {
+            // The rungs below are for others: two storages tell as much of them.
+            if policy.rung != Policy::new(caps, false).rung && ![DType::F16, DType::Q4].contains(&dtype) {
+                continue;
+            }
             let kv = [KvFormat::F16, KvFormat::F32][index % 2];
             let qkv = Qkv { heads: 4, kv_heads: 2, head_dim: 40, kv };
             let form = Form { norm: Some(1e-6), bias: true, output: Output::Qkv(qkv) };
