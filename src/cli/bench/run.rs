@@ -43,7 +43,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     output.end()?;
     if arguments.output == Format::Md && !arguments.profile && arguments.preset.is_none() {
-        Output::print(&match tested(gpu.info())? {
+        Output::print(&match tested(gpu.info()) {
             Some(Tested { verdict, date, certificate, .. }) => {
                 format!("self-test: {verdict} on {date} (certificate {certificate})\n")
             }
@@ -54,15 +54,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// What a self-test of the adapter found.
-fn tested(adapter: &AdapterInfo) -> anyhow::Result<Option<Tested>> {
-    let Some(certificate) = doctor::stored(adapter) else { return Ok(None) };
-    Ok(Some(Tested {
+fn tested(adapter: &AdapterInfo) -> Option<Tested> {
+    let certificate = doctor::stored(adapter)?;
+    Some(Tested {
         verdict: certificate.verdict.to_string(),
         date: certificate.date.clone(),
         worst: certificate.worst(),
         refused: certificate.refused.iter().map(String::as_str).collect::<Vec<_>>().join(","),
-        certificate: certificate.id()?,
-    }))
+        certificate: certificate.id(),
+    })
 }
 
 /// The device's own limits, where anything is to be compared with them.
@@ -128,7 +128,7 @@ impl<'a> Bench<'a> {
             (false, true) => "f16",
             (false, false) => "f32",
         };
-        let setting = setting(&engine, setup, activations, limits, tested(gpu.info())?)?;
+        let setting = setting(&engine, setup, activations, limits, tested(gpu.info()))?;
         Ok(Self { arguments, engine, setting, tests: wanted(arguments), batch })
     }
 
