@@ -1,25 +1,11 @@
 //! Cases of `add`.
 
-use crate::case::{Case, Output, Work};
-use crate::data::{Matrix, Rng};
-use quernel::kernels::add;
-
-/// One rounding.
-const TOLERANCE: f64 = 1e-14;
-const EACH: f64 = 1.2e-7;
+use crate::case::Case;
+use quernel::doctor::works;
 
 pub fn cases() -> Vec<Case> {
     let shape = |(rows, columns)| {
-        Case::new("add", true, format!("{rows}x{columns}"), move |seed| {
-            let mut rng = Rng::new(seed);
-            let (a, b) = (Matrix::random(&mut rng, rows, columns), Matrix::random(&mut rng, rows, columns));
-            let y = add::reference(&a.exact(), &b.exact());
-            Work {
-                launches: vec![(add::launch(rows, columns), vec![])],
-                inputs: vec![("a", a.bytes()), ("b", b.bytes())],
-                outputs: vec![Output::each_near("y", columns, y, TOLERANCE, EACH)],
-            }
-        })
+        Case::new("add", true, format!("{rows}x{columns}"), move |seed| works::add(seed, rows, columns))
     };
     ELEMENTWISE.into_iter().map(shape).collect()
 }

@@ -1,8 +1,9 @@
 //! Cases of `argmax`: exact, the first of equals.
 
-use crate::case::{Case, Output, Work};
+use crate::case::Case;
 use crate::data::{Matrix, Rng};
-use quernel::kernels::{Rung, argmax};
+use quernel::doctor::works;
+use quernel::kernels::Rung;
 
 const COLUMNS: [usize; 18] = [1, 2, 3, 4, 5, 7, 8, 9, 127, 255, 257, 512, 1023, 1024, 1025, 4099, 32_000, 151_936];
 
@@ -31,7 +32,7 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
         let mut case = |name: String, x: Box<dyn Fn(&mut Rng) -> Matrix + Send + Sync>| {
             let name = format!("{rung:?}/{name}").to_lowercase();
             cases.push(Case::new("argmax", rung == Rung::Portable, name, move |seed| {
-                work(&x(&mut Rng::new(seed)), rung)
+                works::argmax(&x(&mut Rng::new(seed)), rung)
             }));
         };
         for (index, columns) in COLUMNS.into_iter().enumerate() {
@@ -48,18 +49,9 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
         }
         let name = format!("{rung:?}/folded").to_lowercase();
         cases.push(Case::new("argmax", rung == Rung::Portable, name, move |seed| {
-            let work = work(&Matrix::random(&mut Rng::new(seed), 32_771, 5), rung);
+            let work = works::argmax(&Matrix::random(&mut Rng::new(seed), 32_771, 5), rung);
             work.begin_folds(|word, _| word / 2) // two words a row
         }));
     }
     cases
-}
-
-fn work(x: &Matrix, rung: Rung) -> Work {
-    let y = argmax::reference(&x.exact(), x.columns);
-    Work {
-        launches: vec![(argmax::launch(x.rows(), x.columns, rung), vec![])],
-        inputs: vec![("x", x.bytes())],
-        outputs: vec![Output::words("y", y)],
-    }
 }

@@ -1,16 +1,13 @@
 //! Cases of `attention`.
 
-use crate::case::{Case, Output, Work};
-use crate::data::{Matrix, POISON, Rng};
+use crate::case::{Case, Output};
+use crate::data::{Rng, seed};
 use crate::device::Device;
-use crate::kv::Cache;
-use quernel::kernels::attention::{self, Chunks, Extent, Heads, MAX_HEAD_DIM, Step};
-use quernel::kernels::{KvFormat, NOTHING, PAGE_TOKENS, Policy, Rung, attention_merge};
+use quernel::doctor::works::Attention as Spec;
+use quernel::kernels::attention::MAX_HEAD_DIM;
+use quernel::kernels::{KvFormat, NOTHING, Policy, Rung};
 
-/// Rounding of the scores, which the exponential makes relative, and of sums over keys.
-const TOLERANCE: f64 = 1e-9;
-/// Of the chances alone: the same without the sums.
-const TOLERANCE_SOFTMAX: f64 = 1e-10;
+const PLAIN: Spec = Spec::PLAIN;
 
 /// Query heads, key heads: without groups, with groups of every size that models have, some that no workgroup takes whole.
 const GROUPS: [(usize, usize); 8] = [(1, 1), (4, 2), (8, 2), (3, 1), (6, 6), (7, 1), (16, 1), (10, 2)];
@@ -43,26 +40,6 @@ const STEPS: [(&str, &[(usize, usize)]); 21] = [
 
 /// The steps of which a token is computed alone as well.
 const SHARED: [&str; 6] = ["decode", "prompt-of-131", "part-of-a-prompt", "batch", "large-batch", "mixed"];
-
-#[derive(Clone)]
-struct Spec {
-    heads: usize,
-    kv_heads: usize,
-    head_dim: usize,
-    window: Option<usize>,
-    format: KvFormat,
-    policy: Policy,
-    /// For each sequence, tokens in the cache and new ones.
-    sequences: Vec<(usize, usize)>,
-    /// Tokens that fill the bucket up.
-    filling: usize,
-    /// The tokens of different sequences follow one another in no order.
-    scattered: bool,
-    /// The value of key i is 1 in element i and 0 elsewhere, so that the result is the softmax itself.
-    one_hot: bool,
-    /// A factor on queries: 1 for scores like a model's.
-    steepness: f32,
-}
 
 pub fn cases(rungs: &[Rung]) -> Vec<Case> {
     let mut cases = Vec::new();
@@ -106,7 +83,7 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
     // Past the fold of a dispatch: one workgroup a head and eight tokens.
     let sequences = (0..8).map(|i| (i % 5, 264)).collect();
     let spec = Spec { heads: 128, kv_heads: 128, head_dim: 8, sequences, ..PLAIN };
-    cases.push(Case::new("attention", true, spec.name("folded"), move |seed| {
+    cases.push(Case::new("attention", true, name(&spec, "folded"), move |seed| {
         let work = spec.whole(&spec.scene(&mut Rng::new(seed)));
         work.begin_folds(|token, column| token / 8 * 128 + column / 8)
     }));
@@ -138,157 +115,32 @@ fn shared(cases: &mut Vec<Case>, index: usize, spec: Spec) {
     }
 }
 
-/// One sequence's heads without groups, and nothing else out of the ordinary.
-const PLAIN: Spec = Spec {
-    heads: 1,
-    kv_heads: 1,
-    head_dim: 8,
-    window: None,
-    format: KvFormat::F32,
-    policy: Policy { rung: Rung::Portable, deterministic: false, processor: false, int8: false },
-    sequences: Vec::new(),
-    filling: 0,
-    scattered: false,
-    one_hot: false,
-    steepness: 1.0,
-};
-
 const DIMS: [usize; 15] = [8, 16, 24, 32, 40, 48, 64, 72, 80, 96, 112, 128, 160, 200, MAX_HEAD_DIM];
-
-/// A spec's data: the step, what it attends to, and its queries.
-struct Scene {
-    positions: Vec<u32>,
-    sequences: Vec<u32>,
-    pages: Vec<u32>,
-    table_pitch: usize,
-    q: Matrix,
-    cache: Cache,
-}
-
-impl Spec {
-    fn heads(&self) -> Heads {
-        let Self { heads, kv_heads, head_dim, window, .. } = *self;
-        Heads { heads, kv_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt(), window }
-    }
-
-    fn name(&self, what: &str) -> String {
-        let Self { heads, kv_heads, head_dim, format, .. } = self;
-        let window = self.window.map_or(String::new(), |window| format!("/window{window}"));
-        let order = if self.scattered { "/scattered" } else { "" };
-        let rung = format!("{:?}", self.policy.rung).to_lowercase();
-        let runner = if self.policy.processor { "processor" } else { "gpu" };
-        format!("{rung}/{runner}/{format}/{what}/{heads}of{kv_heads}x{head_dim}{window}{order}/filled{}", self.filling)
-    }
-
-    /// Places in the cache that no token may look at hold NaN, and table entries that none may follow lead nowhere.
-    fn scene(&self, rng: &mut Rng) -> Scene {
-        let table_pitch =
-            self.sequences.iter().map(|(old, new)| (old + new).div_ceil(PAGE_TOKENS)).max().unwrap_or(0) + 2;
-        let slots = rng.shuffled(self.sequences.len() + 2);
-        let mut free = rng.shuffled(slots.len() * table_pitch);
-        let mut pages = vec![NOTHING; slots.len() * table_pitch];
-        let mut cache = Cache::new(self.format, free.len(), self.kv_heads, self.head_dim);
-        let mut tokens = Vec::new();
-        for (&(old, new), &slot) in self.sequences.iter().zip(&slots) {
-            let first = self.window.map_or(0, |window| (old + 1).saturating_sub(window));
-            for key in first..old + new {
-                let entry = &mut pages[slot as usize * table_pitch + key / PAGE_TOKENS];
-                if *entry == NOTHING {
-                    *entry = free.pop().unwrap_or(NOTHING);
-                }
-                let row = *entry as usize * PAGE_TOKENS + key % PAGE_TOKENS;
-                for head in 0..self.kv_heads {
-                    let (k, mut v) = (rng.numbers(self.head_dim, 1.0), rng.numbers(self.head_dim, 1.0));
-                    if self.one_hot {
-                        v.fill(0.0);
-                        v[key % self.head_dim] = 1.0;
-                    }
-                    cache.put(row, head, &k, &v);
-                }
-            }
-            tokens.extend((old..old + new).map(|position| (position as u32, slot)));
-        }
-        if self.scattered {
-            let order = rng.shuffled(tokens.len());
-            tokens = order.into_iter().map(|i| tokens[i as usize]).collect();
-        }
-        let width = self.heads * self.head_dim;
-        let mut q = rng.numbers(tokens.len() * width, self.steepness);
-        q.extend(vec![f32::from_bits(POISON); self.filling * width]);
-        let q = Matrix::new(width, q);
-        tokens.extend((0..self.filling).map(|_| (0, NOTHING)));
-        let (positions, sequences) = tokens.into_iter().unzip();
-        Scene { positions, sequences, pages, table_pitch, q, cache }
-    }
-
-    /// The launches for `tokens` of the scene's tokens from `first` on, without what they must give.
-    fn work(&self, scene: &Scene, first: usize, tokens: usize) -> Work {
-        let bytes = |words: &[u32]| bytemuck::cast_slice(words).to_vec();
-        let extent = Extent { tokens, sequences: 1, table_pitch: scene.table_pitch };
-        let chunks = Chunks::new(extent, self.heads(), self.policy);
-        let mut launches = vec![(attention::launch(extent, self.heads(), self.format, self.policy), vec![])];
-        let mut outputs = Vec::new();
-        if chunks.split() {
-            launches.push((attention_merge::launch(tokens, self.heads(), chunks, self.policy), vec![]));
-            let left = chunks.bytes(tokens, self.heads()) as usize / 4;
-            outputs.push(Output::near("partials", 4, vec![f64::NAN; left], 0.0));
-            outputs[0].pitch = 4;
-        }
-        Work {
-            launches,
-            inputs: vec![
-                ("q", scene.q.part(first, tokens).bytes()),
-                ("positions", bytes(&scene.positions[first..first + tokens])),
-                ("sequences", bytes(&scene.sequences[first..first + tokens])),
-                ("pages", bytes(&scene.pages)),
-                ("k_cache", bytes(&scene.cache.key_words)),
-                ("v_cache", bytes(&scene.cache.value_words)),
-            ],
-            outputs,
-        }
-    }
-
-    /// The whole step, and what it must give.
-    fn whole(&self, scene: &Scene) -> Work {
-        let step = Step {
-            positions: &scene.positions,
-            sequences: &scene.sequences,
-            pages: &scene.pages,
-            table_pitch: scene.table_pitch,
-        };
-        let cache = &scene.cache;
-        let y = attention::reference(&scene.q.exact(), &cache.keys, &cache.values, step, self.heads());
-        let mut work = self.work(scene, 0, scene.positions.len());
-        let tolerance = if self.one_hot { TOLERANCE_SOFTMAX } else { TOLERANCE };
-        work.outputs.push(Output::near("y", self.heads * self.head_dim, y, tolerance));
-        work
-    }
-}
 
 /// The result is what the definition says.
 fn accurate(what: &str, spec: Spec) -> Case {
-    Case::new("attention", spec.policy.rung == Rung::Portable, spec.name(what), move |seed| {
+    Case::new("attention", spec.policy.rung == Rung::Portable, name(&spec, what), move |seed| {
         spec.whole(&spec.scene(&mut Rng::new(seed)))
     })
 }
 
 /// A token alone gets the bits that it gets among others.
 fn invariant(what: &str, spec: Spec) -> Case {
-    let name = format!("alone-or-not/{}", spec.name(what));
+    let name = format!("alone-or-not/{}", name(&spec, what));
     let portable = spec.policy.rung == Rung::Portable;
-    let seed = format!("attention/{name}");
+    let seed = seed("attention", &name);
     let test = move |device: &Device| {
         let scene = spec.scene(&mut Rng::new(&seed));
         let whole = spec.whole(&scene);
-        let error = whole.check(device)?;
+        let error = device.check(&whole)?;
         let found = device.run(&whole)?.swap_remove(0);
         let width = spec.heads * spec.head_dim;
         let last = scene.positions.len() - spec.filling - 1;
         for token in [0, 1.min(last), last / 2, last] {
             let mut alone = spec.work(&scene, token, 1);
             alone.outputs.push(Output::bits("y", width, found[token * width..][..width].to_vec()));
-            alone
-                .check(device)
+            device
+                .check(&alone)
                 .map_err(|reason| format!("token {token} alone differs from it in the step: {reason}"))?;
         }
         Ok(error)
@@ -298,13 +150,13 @@ fn invariant(what: &str, spec: Spec) -> Case {
 
 /// A token's bits do not depend on how long the step's page tables are, and so on whether its keys are divided.
 fn room(spec: Spec) -> Case {
-    let name = format!("room/{}", spec.name(&format!("at-{}", spec.sequences[0].0)));
+    let name = format!("room/{}", name(&spec, &format!("at-{}", spec.sequences[0].0)));
     let portable = spec.policy.rung == Rung::Portable;
-    let seed = format!("attention/{name}");
+    let seed = seed("attention", &name);
     let test = move |device: &Device| {
         let mut scene = spec.scene(&mut Rng::new(&seed));
         let tight = spec.whole(&scene);
-        let error = tight.check(device)?;
+        let error = device.check(&tight)?;
         let bits = device.run(&tight)?.pop().unwrap_or_default();
         let tables = scene.pages.chunks(scene.table_pitch);
         scene.pages = tables.flat_map(|table| [table, &[NOTHING; 70]].concat()).collect();
@@ -312,8 +164,17 @@ fn room(spec: Spec) -> Case {
         let mut roomy = spec.work(&scene, 0, 1);
         assert_eq!(roomy.launches.len(), 2, "keys are divided where there is room for so many");
         roomy.outputs.push(Output::bits("y", spec.heads * spec.head_dim, bits));
-        roomy.check(device).map_err(|reason| format!("in longer page tables: {reason}"))?;
+        device.check(&roomy).map_err(|reason| format!("in longer page tables: {reason}"))?;
         Ok(error)
     };
     Case { kernel: "attention", name, portable, test: Box::new(test) }
+}
+
+fn name(spec: &Spec, what: &str) -> String {
+    let Spec { heads, kv_heads, head_dim, format, .. } = spec;
+    let window = spec.window.map_or(String::new(), |window| format!("/window{window}"));
+    let order = if spec.scattered { "/scattered" } else { "" };
+    let rung = format!("{:?}", spec.policy.rung).to_lowercase();
+    let runner = if spec.policy.processor { "processor" } else { "gpu" };
+    format!("{rung}/{runner}/{format}/{what}/{heads}of{kv_heads}x{head_dim}{window}{order}/filled{}", spec.filling)
 }

@@ -1,12 +1,10 @@
 //! Cases of `attention_merge`.
 
-use crate::case::{Case, Output, Work};
-use crate::data::{POISON, Rng};
+use crate::case::Case;
+use crate::data::Rng;
+use quernel::doctor::works;
 use quernel::kernels::attention::{Chunks, Heads};
-use quernel::kernels::{NOTHING, Policy, Rung, attention_merge};
-
-/// Sums of a few dozen terms.
-const TOLERANCE: f64 = 1e-11;
+use quernel::kernels::{Policy, Rung};
 
 /// Tokens, heads, head_dim.
 const SHAPES: [(usize, usize, usize); 10] = [
@@ -62,48 +60,10 @@ fn case(what: &'static str, tokens: usize, heads: Heads, chunks: Chunks, policy:
         heads.window.unwrap_or(0),
     );
     Case::new("attention_merge", policy.rung == Rung::Portable, name, move |seed| {
-        let work = work(&mut Rng::new(seed), tokens, heads, chunks, policy);
+        let work = works::attention_merge(&mut Rng::new(seed), tokens, heads, chunks, policy);
         if what.is_empty() {
             return work;
         }
         work.begin_folds(|token, column| token * heads.heads + column / heads.head_dim)
     })
-}
-
-/// Tokens that have all the chunks there is room for, one, and some; chunks beyond hold NaN.
-fn work(rng: &mut Rng, tokens: usize, heads: Heads, chunks: Chunks, policy: Policy) -> Work {
-    let last = match heads.window {
-        None => chunks.room * chunks.least - 1,
-        Some(_) => 40 * chunks.least + 17,
-    };
-    let positions: Vec<u32> = (0..tokens).map(|token| [last, 0, rng.below(last)][token % 3] as u32).collect();
-    let mut sequences = vec![0; tokens];
-    sequences.iter_mut().skip(3).step_by(4).for_each(|sequence| *sequence = NOTHING);
-    let mut partials = Vec::new();
-    for token in 0..tokens {
-        let count = chunks.count(positions[token] as usize, heads.window);
-        assert!((1..=chunks.room).contains(&count), "{count} chunks at {}", positions[token]);
-        let count = if sequences[token] == NOTHING { 0 } else { count };
-        for chunk in (0..heads.heads).flat_map(|_| 0..chunks.room) {
-            if chunk >= count {
-                partials.extend(vec![f32::from_bits(POISON); heads.head_dim + 4]);
-                continue;
-            }
-            partials.extend(rng.numbers(heads.head_dim, 3.0));
-            // Scores far apart and near, and a total that is the largest's own at least.
-            partials.extend([rng.spread() * [1.0, 30.0][chunk % 2], 1.0 + rng.unit() as f32 * 100.0, 0.0, 0.0]);
-        }
-    }
-    let exact: Vec<f64> = partials.iter().map(|&x| f64::from(x)).collect();
-    let y = attention_merge::reference(&exact, &positions, &sequences, heads, chunks);
-    let bytes = |words: &[u32]| bytemuck::cast_slice(words).to_vec();
-    Work {
-        launches: vec![(attention_merge::launch(tokens, heads, chunks, policy), vec![])],
-        inputs: vec![
-            ("partials", bytemuck::cast_slice(&partials).to_vec()),
-            ("positions", bytes(&positions)),
-            ("sequences", bytes(&sequences)),
-        ],
-        outputs: vec![Output::near("y", heads.heads * heads.head_dim, y, TOLERANCE)],
-    }
 }

@@ -1,5 +1,7 @@
 //! The command as users run it: what it prints where, and how it ends.
 
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/failures.rs"]
 mod failures;
 mod fixtures;

@@ -1,9 +1,9 @@
 //! Cases of `embed`: exact, since stored numbers are only widened.
 
-use crate::case::{Case, Output, Work};
-use crate::data::{Matrix, POISON, Rng};
+use crate::case::{Case, Work};
+use crate::data::{Matrix, Rng};
 use half::{bf16, f16};
-use quernel::kernels::embed::{self, Table};
+use quernel::doctor::works;
 use quernel::tensor::DType;
 
 /// Ids, rows of the table, columns; the last is past the fold of a dispatch.
@@ -43,7 +43,7 @@ pub fn cases() -> Vec<Case> {
                     let table = Matrix::random(&mut rng, rows, columns).stored(dtype);
                     // One id in ten is beyond the table: its row is left as it was.
                     let ids = (0..ids).map(|i| if i % 10 == 9 { (rows + i) as u32 } else { rng.below(rows) as u32 });
-                    work(&table, &ids.collect::<Vec<_>>(), shard)
+                    works::embed(&table, &ids.collect::<Vec<_>>(), shard)
                 }));
             }
         }
@@ -60,24 +60,5 @@ fn every(dtype: DType) -> Work {
         if value.is_normal() || value == 0.0 { value } else { 1.0 }
     };
     let table = Matrix::new(256, (0..=u16::MAX).map(number).collect()).stored(dtype);
-    work(&table, &(0..256).rev().collect::<Vec<_>>(), 256)
-}
-
-fn work(table: &Matrix, ids: &[u32], shard: usize) -> Work {
-    let columns = table.columns;
-    let mut y: Vec<u32> =
-        embed::reference(ids, &table.exact(), columns).iter().map(|&v| (v as f32).to_bits()).collect();
-    for (row, _) in ids.iter().enumerate().filter(|(_, id)| **id as usize >= table.rows()) {
-        y[row * columns..][..columns].fill(POISON);
-    }
-    let shards = (0..table.rows()).step_by(shard).filter_map(|first| {
-        let part = table.part(first, shard.min(table.rows() - first));
-        let shape = Table { dtype: table.dtype, first, rows: part.rows(), columns, w_first: 0 };
-        Some((embed::launch(ids.len(), shape)?, vec![("weight", part.bytes())]))
-    });
-    Work {
-        launches: shards.collect(),
-        inputs: vec![("ids", bytemuck::cast_slice(ids).to_vec())],
-        outputs: vec![Output::bits("y", columns, y)],
-    }
+    works::embed(&table, &(0..256).rev().collect::<Vec<_>>(), 256)
 }

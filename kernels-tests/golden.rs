@@ -6,6 +6,8 @@
 mod ahead;
 #[path = "golden/deterministic.rs"]
 mod deterministic;
+#[path = "golden/doctor.rs"]
+mod doctor;
 #[path = "golden/fit.rs"]
 mod fit;
 mod fixtures;

@@ -2,8 +2,8 @@
 //! leaves as they are, which shows every other error.
 
 use crate::case::Case;
-use crate::linear::{Spec, accurate, bias, folded, forms, invariant, spec, ways};
-use crate::runs::Runs;
+use crate::linear::{accurate, bias, folded, forms, invariant, spec, ways};
+use quernel::doctor::works::{Product as Spec, Runs};
 use quernel::kernels::Rung;
 use quernel::kernels::linear::SHARD_ROWS;
 use quernel::tensor::DType;

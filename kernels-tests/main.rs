@@ -17,7 +17,6 @@ mod device;
 mod embed;
 mod gated;
 mod int8;
-mod kv;
 mod kv_write;
 mod layer_norm;
 mod linear;
@@ -26,16 +25,15 @@ mod qkv;
 mod random;
 mod rms_norm;
 mod rope;
-mod runs;
 mod sample;
 mod scale;
 
 use case::Case;
 use device::Device;
 use libtest_mimic::{Arguments, Failed, Trial};
+use quernel::doctor::works::Runs;
 use quernel::kernels::Rung;
 use quernel::tensor::Caps;
-use runs::Runs;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -116,7 +114,7 @@ fn main() -> ExitCode {
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     let tally = tally.lock().map(|tally| tally.clone()).unwrap_or_default();
-    println!("{}, seed {}", full.title(), data::seed());
+    println!("{}, seed {}", full.title(), data::number());
     println!("{:<14} {:>6} {:>9} {:>11}", "kernel", "cases", "failures", "worst NMSE");
     for (kernel, (cases, failures, worst)) in &tally {
         println!("{kernel:<14} {cases:>6} {failures:>9} {worst:>11.1e}");

@@ -1,12 +1,9 @@
 //! Cases of `rms_norm`.
 
-use crate::case::{Case, Output, Work};
+use crate::case::Case;
 use crate::data::{Matrix, Rng};
-use quernel::kernels::{Rung, rms_norm};
-
-/// A sum of squares has no cancellation, so the error is a few roundings, and an inverse square root's.
-const TOLERANCE: f64 = 1e-10;
-const EACH: f64 = 1e-5;
+use quernel::doctor::works;
+use quernel::kernels::Rung;
 
 /// Rows and columns: the hidden states of models, and the heads of a token as groups.
 pub const ROWS: [(usize, usize); 29] = [
@@ -50,7 +47,7 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
                 cases.push(Case::new("rms_norm", rung == Rung::Portable, name, move |seed| {
                     let mut rng = Rng::new(seed);
                     let x = Matrix::new(columns, rng.numbers(rows * columns, scale));
-                    work(&x, &Matrix::random(&mut rng, 1, columns), epsilon, rung)
+                    works::rms_norm(&x, &Matrix::random(&mut rng, 1, columns), epsilon, rung)
                 }));
             }
         }
@@ -58,22 +55,13 @@ pub fn cases(rungs: &[Rung]) -> Vec<Case> {
         cases.push(Case::new("rms_norm", rung == Rung::Portable, name, move |seed| {
             let mut rng = Rng::new(seed);
             let (x, weight) = (Matrix::random(&mut rng, 32_771, 12), Matrix::random(&mut rng, 1, 12));
-            work(&x, &weight, 1e-5, rung).begin_folds(|row, _| row)
+            works::rms_norm(&x, &weight, 1e-5, rung).begin_folds(|row, _| row)
         }));
         let name = format!("{rung:?}/zeros").to_lowercase();
         cases.push(Case::new("rms_norm", rung == Rung::Portable, name, move |seed| {
             let weight = Matrix::random(&mut Rng::new(seed), 1, 65);
-            work(&Matrix::new(65, vec![0.0; 2 * 65]), &weight, 1e-5, rung)
+            works::rms_norm(&Matrix::new(65, vec![0.0; 2 * 65]), &weight, 1e-5, rung)
         }));
     }
     cases
-}
-
-fn work(x: &Matrix, weight: &Matrix, epsilon: f32, rung: Rung) -> Work {
-    let y = rms_norm::reference(&x.exact(), &weight.exact(), f64::from(epsilon));
-    Work {
-        launches: vec![(rms_norm::launch(x.rows(), x.columns, epsilon, rung), vec![])],
-        inputs: vec![("x", x.bytes()), ("weight", weight.bytes())],
-        outputs: vec![Output::each_near("y", x.columns, y, TOLERANCE, EACH)],
-    }
 }

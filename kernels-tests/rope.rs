@@ -1,11 +1,8 @@
 //! Cases of `rope`.
 
-use crate::case::{Case, Output, Work};
-use crate::data::{Matrix, Rng};
-use quernel::kernels::rope::{self, Angles, Heads, Pairing, Yarn};
-
-/// Two products and a sum, with cosines and sines from the host's table.
-const TOLERANCE: f64 = 1e-10;
+use crate::case::Case;
+use quernel::doctor::works;
+use quernel::kernels::rope::{Angles, Heads, Pairing, Yarn};
 
 /// Tokens, heads, head_dim, rotary_dim; the last is past the fold of a dispatch.
 const SHAPES: [(usize, usize, usize, usize); 20] = [
@@ -43,7 +40,7 @@ pub fn cases() -> Vec<Case> {
                 let name = format!("{pairing:?}/{scaling}/{tokens}x{heads}x{head_dim}/{rotary_dim}").to_lowercase();
                 let shape = Heads { heads, head_dim, rotary_dim, pairing };
                 cases.push(Case::new("rope", true, name, move |seed| {
-                    work(seed, tokens, shape, &angles(scaling, rotary_dim))
+                    works::rope(seed, tokens, shape, &angles(scaling, rotary_dim))
                 }));
             }
         }
@@ -66,24 +63,5 @@ fn angles(scaling: &str, rotary_dim: usize) -> Angles {
         "llama3" => Angles::plain(500_000.0, rotary_dim).llama3(8.0, 1.0, 4.0, 8192),
         "yarn" => Angles::plain(1_000_000.0, rotary_dim).yarn(1_000_000.0, yarn),
         _ => Angles::plain(10_000.0, rotary_dim),
-    }
-}
-
-fn work(seed: &str, tokens: usize, shape: Heads, angles: &Angles) -> Work {
-    const CONTEXT: usize = 3000;
-    let mut rng = Rng::new(seed);
-    let x = Matrix::random(&mut rng, tokens, shape.heads * shape.head_dim);
-    let table = Matrix::new(shape.rotary_dim, angles.table(0..CONTEXT));
-    let mut positions: Vec<u32> = (0..tokens).map(|_| rng.below(CONTEXT) as u32).collect();
-    positions[0] = (CONTEXT - 1) as u32;
-    let y = rope::reference(&x.exact(), &positions, &table.exact(), shape);
-    Work {
-        launches: vec![(rope::launch(tokens, shape), vec![])],
-        inputs: vec![
-            ("x", x.bytes()),
-            ("positions", bytemuck::cast_slice(&positions).to_vec()),
-            ("table", table.bytes()),
-        ],
-        outputs: vec![Output::near("y", shape.heads * shape.head_dim, y, TOLERANCE)],
     }
 }

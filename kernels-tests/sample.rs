@@ -1,9 +1,10 @@
 //! Cases of `sample`: exact, since everything after the logits is integers.
 
-use crate::case::{Case, Output, Work};
+use crate::case::{Case, Work};
 use crate::data::{Matrix, Rng};
+use quernel::doctor::works;
 use quernel::kernels::sample::Draw;
-use quernel::kernels::{Policy, Rung, sample};
+use quernel::kernels::{Policy, Rung};
 
 /// Columns, and rows of them.
 const SHAPES: [(usize, usize); 19] = [
@@ -140,12 +141,7 @@ impl Family {
 
     fn work(self, x: &Matrix, draws: &[u32]) -> Work {
         let policy = Policy { rung: self.rung, deterministic: false, processor: self.processor, int8: false };
-        let y = sample::reference(&x.exact(), draws, x.columns);
-        Work {
-            launches: vec![(sample::launch(x.rows(), x.columns, policy), vec![])],
-            inputs: vec![("x", x.bytes()), ("draws", bytemuck::cast_slice(draws).to_vec())],
-            outputs: vec![Output::words("y", y)],
-        }
+        works::sample(x, draws, policy)
     }
 }
 

@@ -227,6 +227,18 @@ pub enum Error {
         count: usize,
     },
 
+    /// A self-test found every variant of a kernel wrong on this adapter.
+    #[error(
+        "the adapter {adapter:?} computes {what} wrongly, as its self-test found, and nothing takes its place; another \
+         driver or another adapter (--adapter) may be right: see `quernel doctor`"
+    )]
+    SelfTest {
+        /// The adapter's name.
+        adapter: String,
+        /// The kernel, or the kind of its variants.
+        what: String,
+    },
+
     /// `--check` found a value where the GPU and the reference disagree.
     #[error("{0}")]
     Diverged(Box<Divergence>),

@@ -39,12 +39,13 @@
 //! | 5 | [`runtime`], [`model`], [`tune`] | plans made resident, the reference executor · architectures as graphs · the fastest ways of products |
 //! | 6 | [`engine`], [`quantize`] | sessions, the scheduler, the cache, sampling · checkpoints with narrower weights |
 //! | 7 | `story` | short stories, told and judged by a grammar |
-//! | 8 | [`bench`](mod@bench) | how fast it all is, how far from the device's limits, and how good |
+//! | 8 | [`bench`](mod@bench), [`doctor`] | how fast it all is, how far from the device's limits, and how good · whether an adapter computes correctly |
 #![deny(missing_docs)]
 #![warn(rust_2018_idioms)]
 
 pub mod bench;
 pub mod checkpoint;
+pub mod doctor;
 pub mod engine;
 pub mod error;
 mod files;

@@ -30,7 +30,7 @@ pub use kernels::kernels;
 pub use localscore::{LOCALSCORE, Scored, localscore};
 pub use measure::{Measured, Protocol, Sample, Test, measure};
 pub use profile::{Profile, Row, Waterfall, profile};
-pub use record::{Field, Record, Setting, rfc3339};
+pub use record::{Field, Record, Setting, Tested, rfc3339};
 pub use report::{Format, Report};
 pub use roofline::{MatrixPeak, Roofline};
 pub use shapes::{SHAPES, Shape};

@@ -112,6 +112,23 @@ pub struct Setting {
     pub ubatch: usize,
     /// The device's own limits, where they were measured.
     pub roofline: Option<Roofline>,
+    /// What a self-test of the adapter found, where there was one.
+    pub tested: Option<Tested>,
+}
+
+/// What a self-test of an adapter found, in short.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tested {
+    /// How it ended.
+    pub verdict: String,
+    /// When, as RFC 3339.
+    pub date: String,
+    /// The largest error of a kernel by what is allowed for it.
+    pub worst: f64,
+    /// Kinds of kernel variants that are not used, with commas between them.
+    pub refused: String,
+    /// The certificate's hash.
+    pub certificate: String,
 }
 
 impl Setting {
@@ -123,7 +140,19 @@ impl Setting {
         results(&mut record, measured, time);
         self.ours(&mut record, measured);
         self.limits(&mut record, measured, cost);
+        self.tested(&mut record);
         record
+    }
+
+    /// Empty where there was no self-test.
+    fn tested(&self, record: &mut Record) {
+        let text =
+            |of: fn(&Tested) -> &String| self.tested.as_ref().map_or_else(|| "none".to_owned(), |it| of(it).clone());
+        record.text("selftest", text(|it| &it.verdict));
+        record.text("selftest_date", text(|it| &it.date));
+        record.real("selftest_worst", self.tested.as_ref().map(|it| it.worst));
+        record.text("selftest_refused", text(|it| &it.refused));
+        record.text("selftest_certificate", text(|it| &it.certificate));
     }
 
     fn identity(&self, record: &mut Record) {

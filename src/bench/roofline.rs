@@ -72,6 +72,14 @@ impl Roofline {
         })
     }
 
+    /// Gigabytes that `gpu` reads from memory in a second, by the same kernels.
+    ///
+    /// # Errors
+    /// As [`measure`](Self::measure).
+    pub async fn read_gbps(gpu: &Gpu) -> Result<f64> {
+        Ok(bandwidths(gpu).await?.0)
+    }
+
     /// The highest rate of multiplications and additions measured, in a second.
     pub fn peak(&self) -> f64 {
         let matrices = self.matrices.iter().map(|peak| peak.tflops);

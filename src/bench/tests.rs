@@ -54,6 +54,7 @@ fn setting(roofline: Option<Roofline>) -> Setting {
         batch: 2048,
         ubatch: 512,
         roofline,
+        tested: None,
     }
 }
 
@@ -172,7 +173,7 @@ fn tables_quote_every_value() {
         "CREATE TABLE IF NOT EXISTS llama_bench (\n  build_commit TEXT,\n  build_number INTEGER,\n  cpu_info TEXT,\n";
     assert!(sql.starts_with(head), "{sql}");
     assert!(sql.contains("  avg_ts REAL,\n  stddev_ts REAL,\n  engine TEXT,\n"), "{sql}");
-    assert!(sql.contains("  roofline_latency_us REAL\n);\n\nINSERT INTO llama_bench (build_commit, build_number, "));
+    assert!(sql.contains("  selftest_certificate TEXT\n);\n\nINSERT INTO llama_bench (build_commit, build_number, "));
     assert!(sql.contains(") VALUES ('abc1234', '0', 'it''s a CPU', 'A \"GPU\"', 'Vulkan', "), "{sql}");
     assert_eq!(sql.matches("NULL);\n").count(), 2);
 }

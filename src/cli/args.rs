@@ -1,5 +1,6 @@
 //! Flags that several commands share, named as in llama.cpp where it has them.
 
+use super::doctor::VerdictArguments;
 use super::tuning::TuningArguments;
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
 use quernel::engine::{EngineOptions, SamplerOptions};
@@ -45,6 +46,8 @@ pub struct ModelArguments {
     pub int8: bool,
     #[command(flatten)]
     pub tuning: TuningArguments,
+    #[command(flatten)]
+    pub verdict: VerdictArguments,
     /// Keep the GPU interface's checks of every index in the shaders (slower)
     #[arg(long)]
     pub checked_shaders: bool,

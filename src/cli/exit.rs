@@ -13,9 +13,13 @@ Exit codes:
   3    the model, its cache or a step does not fit the adapter, or a download the disk
   4    no adapter, or none that can run it
   5    the GPU device was lost
+  6    the adapter computes wrongly, and nothing takes the place of what does
   130  stopped by Ctrl-C
 
 QUERNEL_LOG=debug shows the log on standard error.";
+
+/// The code of a self-test that found something wrong with nothing in its place.
+pub const SELF_TEST: u8 = 6;
 
 /// The code for a run that Ctrl-C stopped, as shells have it.
 pub const INTERRUPTED: u8 = 130;
@@ -46,6 +50,7 @@ fn code(error: &anyhow::Error) -> u8 {
         Some(Error::DoesNotFit { .. } | Error::OutOfMemory { .. }) => 3,
         Some(Error::NoAdapter { .. } | Error::Unsupported { .. }) => 4,
         Some(Error::DeviceLost { .. }) => 5,
+        Some(Error::SelfTest { .. }) => SELF_TEST,
         _ => 1,
     }
 }
@@ -61,6 +66,7 @@ mod tests {
         assert_eq!(code(Error::OutOfMemory { doing: String::new(), message: String::new() }), 3);
         assert_eq!(code(Error::NoAdapter { reason: String::new() }), 4);
         assert_eq!(code(Error::DeviceLost { message: String::new() }), 5);
+        assert_eq!(code(Error::SelfTest { adapter: String::new(), what: String::new() }), 6);
         assert_eq!(code(Error::bad_file("config.json", "no JSON")), 1);
     }
 }

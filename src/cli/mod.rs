@@ -7,6 +7,7 @@ mod args;
 mod bench;
 mod chat;
 mod devices;
+mod doctor;
 mod exit;
 mod generate;
 #[cfg(feature = "hub")]
@@ -52,6 +53,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say what this system lacks, and prove that the GPU computes correctly
+    #[command(after_long_help = doctor::EXAMPLES)]
+    Doctor(doctor::Arguments),
     /// Show what a step of a model does: operations, shapes, memory, dispatches
     #[command(after_long_help = plan::EXAMPLES)]
     Plan(plan::Arguments),
@@ -97,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Chat(arguments) => chat::run(&arguments),
         Command::Devices { json } => devices::run(json).map(|()| ExitCode::SUCCESS),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Logits(arguments) => logits::run(&arguments).map(|()| ExitCode::SUCCESS),

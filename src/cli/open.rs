@@ -65,7 +65,7 @@ impl Files {
 
     /// Opens the adapter, and uploads the model to it.
     pub fn engine(self, arguments: &ModelArguments) -> anyhow::Result<Engine> {
-        let gpu = block_on(Gpu::open(&choice(arguments.adapter.as_deref())))?;
+        let gpu = arguments.verdict.open(arguments.adapter.as_deref(), arguments.quiet)?;
         gpu.check_shaders(arguments.checked_shaders);
         if !arguments.quiet {
             introduce(gpu.info());

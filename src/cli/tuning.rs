@@ -68,9 +68,14 @@ impl TuningArguments {
     }
 }
 
-/// The adapter's file, in the folder that the system has for what can be made again.
+/// Where tunings are kept.
 fn path(info: &AdapterInfo) -> Option<PathBuf> {
-    Some(cache_folder()?.join("tuning").join(Device::new(info).file_name()))
+    kept(info, "tuning")
+}
+
+/// The adapter's file of a kind.
+pub fn kept(info: &AdapterInfo, kind: &str) -> Option<PathBuf> {
+    Some(cache_folder()?.join(kind).join(Device::new(info).file_name()))
 }
 
 /// The folder that the system has for what can be made again.

@@ -10,7 +10,7 @@ pub use inside::STORYTELLER;
 
 use crate::{Error, Result};
 use std::fs::{self, Metadata};
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor, Read, Write};
 use std::path::Path;
 
 /// A file that is open for reading.
@@ -90,6 +90,27 @@ pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String> {
     String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         Error::bad_file(path, format!("is not UTF-8 text: the byte at {at} begins no character"))
+    })
+}
+
+/// Writes a file whole, and makes its folder where it is missing. Whoever reads it meanwhile finds the old one or the new.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
+    let failed = |error| Error::io(path, error);
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    // A name of this process's own, so that two that write at once do not mix.
+    let new = path.with_extension(format!("{}.new", std::process::id()));
+    let written = fs::File::create(&new).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.and_then(|()| fs::rename(&new, path)).map_err(|error| {
+        fs::remove_file(&new).ok();
+        failed(error)
     })
 }
 

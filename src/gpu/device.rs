@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex};
 #[derive(Clone)]
 pub struct Gpu {
     pub(super) inner: Arc<Inner>,
+    caps: Arc<Caps>,
 }
 
 pub(super) struct Inner {
@@ -37,7 +38,6 @@ pub(super) struct Inner {
     pub(super) bind_groups: AtomicU64,
     pub(super) staged: Mutex<Staged>,
     info: AdapterInfo,
-    caps: Caps,
 }
 
 /// How many things were made since the device was opened. Replaying a step makes none.
@@ -131,14 +131,21 @@ impl Gpu {
             device,
             queue,
             info,
-            caps,
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), caps: Arc::new(caps) }
+    }
+
+    /// The same device, on which kernel variants of the kinds that are `refused` no longer run: others take their
+    /// places where there are any. A [self-test](crate::kernels::Variant::kind) says which compute wrongly.
+    #[must_use]
+    pub fn refusing(&self, refused: impl IntoIterator<Item = String>) -> Self {
+        let caps = Caps { refused: Arc::new(refused.into_iter().collect()), ..self.caps().clone() };
+        Self { inner: Arc::clone(&self.inner), caps: Arc::new(caps) }
     }
 
     /// What the device was granted.
     pub fn caps(&self) -> &Caps {
-        &self.inner.caps
+        &self.caps
     }
 
     /// What the adapter is.

@@ -1,6 +1,7 @@
 //! From the interface's limits and features to [`Caps`], and back to what a device is asked for.
 
 use crate::tensor::{Caps, DType, Matrix};
+use std::sync::Arc;
 
 /// The optional features that some kernel uses, or that time them.
 const USED: wgpu::Features = wgpu::Features::SHADER_F16
@@ -104,6 +105,7 @@ pub(super) fn caps(device: &wgpu::Device, adapter: &wgpu::Adapter) -> Caps {
         max_workgroup_memory: limits.max_compute_workgroup_storage_size,
         max_workgroups: limits.max_compute_workgroups_per_dimension,
         binding_alignment: limits.min_storage_buffer_offset_alignment,
+        refused: Arc::default(),
     }
 }
 

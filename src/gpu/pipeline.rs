@@ -54,6 +54,14 @@ pub(super) struct Pipelines {
     known: Mutex<HashMap<Variant, Pipeline>>,
     made: AtomicU64,
     checked: AtomicBool,
+    spoilt: Mutex<Option<Spoilt>>,
+}
+
+/// A kind of variant, and what its text has in place of what.
+struct Spoilt {
+    kind: String,
+    from: String,
+    to: String,
 }
 
 impl Pipelines {
@@ -67,9 +75,12 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::Shader`] when it does not link, [`Error::Unsupported`] when it needs more than the device has,
-    /// [`Error::Gpu`] when the driver refuses it.
+    /// [`Error::SelfTest`] when its kind is refused, [`Error::Gpu`] when the driver refuses it.
     pub fn pipeline(&self, variant: &Variant) -> Result<Pipeline> {
         self.inner.health.check("making a pipeline")?;
+        if self.caps().refused.contains(&variant.kind()) {
+            return Err(Error::SelfTest { adapter: self.caps().adapter.clone(), what: variant.kind() });
+        }
         let pipelines = &self.inner.pipelines;
         // Held while compiling, so that two threads never compile one variant twice.
         let mut known = pipelines.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -90,13 +101,25 @@ impl Gpu {
         self.inner.pipelines.checked.store(checked, Ordering::Relaxed);
     }
 
+    /// Makes every variant of `kind` compute wrongly: its text gets `to` in place of `from`. For tests of self-tests
+    /// alone, before anything is compiled. What is spoilt keeps the interface's checks.
+    pub fn spoil(&self, kind: &str, from: &str, to: &str) {
+        let [kind, from, to] = [kind, from, to].map(str::to_owned);
+        *self.inner.pipelines.spoilt.lock().unwrap_or_else(PoisonError::into_inner) = Some(Spoilt { kind, from, to });
+    }
+
     fn compile(&self, variant: &Variant) -> Result<Pipeline> {
         let target = if self.info().backend == "webgpu" { Target::Tint } else { Target::Naga };
-        let linked = link(&variant.recipe, target)?;
+        let mut linked = link(&variant.recipe, target)?;
         let label = variant.to_string();
         self.affords(&label, &linked.reflection)?;
         let device = &self.inner.device;
-        let checked = self.inner.pipelines.checked.load(Ordering::Relaxed);
+        let mut checked = self.inner.pipelines.checked.load(Ordering::Relaxed);
+        let spoilt = self.inner.pipelines.spoilt.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Spoilt { from, to, .. }) = spoilt.as_ref().filter(|spoilt| spoilt.kind == variant.kind()) {
+            linked.source = linked.source.replace(from, to);
+            checked = true;
+        }
         let doing = format!("compiling the kernel {label}");
         let (raw, layout) = caught(device, &doing, || {
             let module = shader_module(device, &label, linked.source, checked);

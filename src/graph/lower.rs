@@ -4,13 +4,14 @@ use super::plan::{Buffer, Dispatch, Place, Plan};
 use super::{Linear, Node, Op, Shard, StepInput, Value};
 use crate::kernels::linear::{Call, Form};
 use crate::kernels::{self, Launch, Policy, Ways, attention, embed, linear};
-use crate::tensor::Fact;
+use crate::tensor::{Caps, Fact};
 use crate::{Error, Result};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// The dispatches of every node, in order.
-pub(super) fn lower(plan: &Plan, policy: Policy, ways: &Ways) -> Result<Vec<Dispatch>> {
-    let mut lowering = Lowering { plan, policy, ways, dispatches: Vec::new() };
+pub(super) fn lower(plan: &Plan, caps: &Caps, policy: Policy, ways: &Ways) -> Result<Vec<Dispatch>> {
+    let mut lowering = Lowering { plan, caps, policy, ways, dispatches: Vec::new() };
     for (index, node) in plan.graph.nodes.iter().enumerate() {
         lowering.node(index, node)?;
     }
@@ -19,6 +20,7 @@ pub(super) fn lower(plan: &Plan, policy: Policy, ways: &Ways) -> Result<Vec<Disp
 
 struct Lowering<'a> {
     plan: &'a Plan,
+    caps: &'a Caps,
     policy: Policy,
     ways: &'a Ways,
     dispatches: Vec<Dispatch>,
@@ -26,22 +28,23 @@ struct Lowering<'a> {
 
 impl Lowering<'_> {
     fn node(&mut self, index: usize, node: &Node) -> Result<()> {
-        let rung = self.policy.rung;
         let (rows, columns) = self.extent(node.inputs.first().copied());
         match &node.op {
             Op::Input(_) | Op::Weight(_) => Ok(()),
             Op::Embed => self.embed(index, node),
             Op::RmsNorm { epsilon } => {
                 let group = self.fact(node, node.inputs[1])?.shape.elements();
-                let launch = kernels::rms_norm::launch(rows * columns / group.max(1), group, *epsilon, rung);
+                let rows = rows * columns / group.max(1);
+                let launch = |policy: Policy| kernels::rms_norm::launch(rows, group, *epsilon, policy.rung);
                 self.simple(index, node, launch, &["x", "weight"])
             }
             Op::LayerNorm { epsilon } => {
-                let launch = kernels::layer_norm::launch(rows, columns, *epsilon, node.inputs.len() == 3, rung);
+                let bias = node.inputs.len() == 3;
+                let launch = |policy: Policy| kernels::layer_norm::launch(rows, columns, *epsilon, bias, policy.rung);
                 self.simple(index, node, launch, &["x", "weight", "bias"])
             }
             Op::Rope(heads) => {
-                self.simple(index, node, kernels::rope::launch(rows, *heads), &["x", "positions", "table"])
+                self.simple(index, node, |_| kernels::rope::launch(rows, *heads), &["x", "positions", "table"])
             }
             Op::Linear(form) => self.linear(index, node, *form),
             Op::Qkv { layer, form } => {
@@ -51,19 +54,33 @@ impl Lowering<'_> {
             }
             Op::KvWrite { layer } => self.kv_write(index, node, *layer),
             Op::Attention { layer, heads } => self.attention(index, node, *layer, *heads),
-            Op::Gated(act) => self.simple(index, node, kernels::gated::launch(rows, columns, *act), &["gate", "up"]),
-            Op::Activation(act) => self.simple(index, node, kernels::activation::launch(rows, columns, *act), &["x"]),
-            Op::Add => self.simple(index, node, kernels::add::launch(rows, columns), &["a", "b"]),
-            Op::Scale(factor) => self.simple(index, node, kernels::scale::launch(rows, columns, *factor), &["x"]),
-            Op::Sample => {
-                self.simple(index, node, kernels::sample::launch(rows, columns, self.policy), &["x", "draws"])
+            Op::Gated(act) => {
+                self.simple(index, node, |_| kernels::gated::launch(rows, columns, *act), &["gate", "up"])
             }
-            Op::Argmax => self.simple(index, node, kernels::argmax::launch(rows, columns, rung), &["x"]),
+            Op::Activation(act) => {
+                self.simple(index, node, |_| kernels::activation::launch(rows, columns, *act), &["x"])
+            }
+            Op::Add => self.simple(index, node, |_| kernels::add::launch(rows, columns), &["a", "b"]),
+            Op::Scale(factor) => self.simple(index, node, |_| kernels::scale::launch(rows, columns, *factor), &["x"]),
+            Op::Sample => {
+                self.simple(index, node, |policy| kernels::sample::launch(rows, columns, policy), &["x", "draws"])
+            }
+            Op::Argmax => {
+                let launch = |policy: Policy| kernels::argmax::launch(rows, columns, policy.rung);
+                self.simple(index, node, launch, &["x"])
+            }
         }
     }
 
     /// One dispatch that binds the inputs under `names`, and the value as `y`.
-    fn simple(&mut self, index: usize, node: &Node, launch: Launch, names: &[&'static str]) -> Result<()> {
+    fn simple(
+        &mut self,
+        index: usize,
+        node: &Node,
+        launch: impl Fn(Policy) -> Launch,
+        names: &[&'static str],
+    ) -> Result<()> {
+        let launch = self.pick(launch)?;
         let mut bindings = Vec::with_capacity(names.len() + 1);
         for (name, &input) in names.iter().zip(&node.inputs) {
             bindings.push((*name, self.whole(node, input)?));
@@ -71,6 +88,18 @@ impl Lowering<'_> {
         bindings.push(("y", self.whole(node, Value(index))?));
         self.dispatches.push(Dispatch { node: index, launch, bindings, call: None });
         Ok(())
+    }
+
+    /// The launch on the highest rung that is not refused.
+    fn pick(&self, launch: impl Fn(Policy) -> Launch) -> Result<Launch> {
+        let mut rungs = self.policy.ladder().map(&launch);
+        let picked = rungs.find(|launch| !self.caps.refused.contains(&launch.variant.kind()));
+        picked.ok_or_else(|| self.refused(&launch(self.policy)))
+    }
+
+    /// Nothing is left that computes what this would.
+    fn refused(&self, launch: &Launch) -> Error {
+        Error::SelfTest { adapter: self.caps.adapter.clone(), what: launch.variant.kind() }
     }
 
     /// Adds bindings to the last dispatch.
@@ -82,7 +111,7 @@ impl Lowering<'_> {
 
     fn attention(&mut self, index: usize, node: &Node, layer: usize, heads: attention::Heads) -> Result<()> {
         let extent = self.plan.attention_extent();
-        let launch = attention::launch(extent, heads, self.plan.graph.kv, self.policy);
+        let launch = |policy| attention::launch(extent, heads, self.plan.graph.kv, policy);
         let y = self.whole(node, Value(index))?;
         self.simple(index, node, launch, &["q", "positions", "sequences", "pages"])?;
         self.also(&[("k_cache", Buffer::Keys(layer)), ("v_cache", Buffer::Values(layer))]);
@@ -92,7 +121,8 @@ impl Lowering<'_> {
             written.into_iter().for_each(|binding| *binding = ("partials", partials));
         }
         let chunks = attention::Chunks::new(extent, heads, self.policy);
-        let launch = kernels::attention_merge::launch(extent.tokens, heads, chunks, self.policy);
+        let launch = |policy| kernels::attention_merge::launch(extent.tokens, heads, chunks, policy);
+        let launch = self.pick(launch)?;
         let step = [StepInput::Positions, StepInput::Sequences].map(|input| (input.name(), Buffer::Step(input)));
         let bindings = step.into_iter().chain([("partials", partials), ("y", y)]).collect();
         self.dispatches.push(Dispatch { node: index, launch, bindings, call: None });
@@ -102,7 +132,8 @@ impl Lowering<'_> {
     fn kv_write(&mut self, index: usize, node: &Node, layer: usize) -> Result<()> {
         let cache = self.plan.graph.caches[layer];
         let kv = self.plan.graph.kv;
-        let launch = kernels::kv_write::launch(self.plan.step.tokens, cache.kv_heads, cache.head_dim, kv);
+        let tokens = self.plan.step.tokens;
+        let launch = self.pick(|_| kernels::kv_write::launch(tokens, cache.kv_heads, cache.head_dim, kv))?;
         let bindings = vec![
             ("k", self.whole(node, node.inputs[0])?),
             ("v", self.whole(node, node.inputs[1])?),
@@ -124,6 +155,7 @@ impl Lowering<'_> {
             let (first, rows, columns) = (rows.start, rows.len(), fact.shape.columns());
             let table = embed::Table { dtype: fact.dtype, first, rows, columns, w_first };
             let launch = embed::launch(count, table).ok_or_else(|| no_kernel(node, &fact))?;
+            let launch = self.pick(|_| launch.clone())?;
             let bindings = vec![("ids", ids), ("weight", buffer), ("y", y)];
             self.dispatches.push(Dispatch { node: index, launch, bindings, call: None });
         }
@@ -151,10 +183,12 @@ impl Lowering<'_> {
             let (first_row, columns) = (rows.start, fact.shape.columns());
             let shape = linear::Shape { tokens, columns, first_row, rows: rows.len(), all_rows, w_first, bias_first };
             let call = Call { shape, form, weight: fact.dtype, policy: self.policy };
-            // One that was tuned for another policy may not be among the ways of this one.
-            let tuned = self.ways.get(&call.product()).and_then(|&way| call.launch(way));
-            let launch = tuned.or_else(|| call.launch(*call.ways().first()?));
-            let launch = launch.ok_or_else(|| no_kernel(node, &fact))?;
+            let tuned = self.ways.get(&call.product()).copied();
+            let launch = call.choose(tuned, &self.caps.refused).ok_or_else(|| {
+                // None at all is no matter of what is refused.
+                let there = call.choose(tuned, &BTreeSet::new()).map(|launch| self.refused(&launch));
+                there.unwrap_or_else(|| no_kernel(node, &fact))
+            })?;
             let bindings = common.iter().copied().chain([("weight", buffer)]).collect();
             self.dispatches.push(Dispatch { node: index, launch, bindings, call: Some(call) });
         }

@@ -97,7 +97,7 @@ impl Plan {
         let Placed { places, scratch, slots } = place(&graph, caps, policy)?;
         let dispatches = Vec::new();
         let mut plan = Self { step: graph.step, graph, places, scratch, slots, weights, weight_buffers, dispatches };
-        plan.dispatches = lower(&plan, policy, ways)?;
+        plan.dispatches = lower(&plan, caps, policy, ways)?;
         for dispatch in &plan.dispatches {
             let widest = dispatch.launch.grid.iter().copied().max().unwrap_or(0);
             if widest > caps.max_workgroups {

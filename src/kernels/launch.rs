@@ -15,6 +15,27 @@ pub struct Variant {
 }
 
 impl Variant {
+    /// Its kind, which a self-test passes or refuses as a whole: the shader, its rung where it has several, and the
+    /// storage or the function that it is made for, as `matvec/subgroup/q4`.
+    ///
+    /// ```
+    /// use quernel::kernels::{Rung, rms_norm};
+    /// assert_eq!(rms_norm::launch(1, 8, 1e-5, Rung::Subgroup).variant.kind(), "rms_norm/subgroup");
+    /// ```
+    pub fn kind(&self) -> String {
+        let fills = |names: &[&str]| {
+            let slots = &self.recipe.slots;
+            names.iter().find_map(|name| slots.iter().find(|(slot, _)| slot == name)).map(|(_, file)| *file)
+        };
+        let parts = [fills(&["reduce", "best", "columns", "matrix"]), fills(&["quant", "pack", "kv", "act"])];
+        let mut kind = self.recipe.shader.to_owned();
+        for file in parts.into_iter().flatten() {
+            kind.push('/');
+            kind.push_str(file.rsplit('/').next().unwrap_or(file));
+        }
+        kind
+    }
+
     /// The normalised mean squared error of rounding what it multiplies, where it does: to halves or to bytes.
     pub fn rounds(&self) -> Option<f64> {
         let halves = self.recipe.slots.iter().any(|(slot, _)| *slot == "matrix");

@@ -20,6 +20,7 @@ use super::policy::quant;
 use super::ways::{Product, Way, rounds_with, ways};
 use super::{KvFormat, Launch, PAGE_TOKENS, Policy, Rung, fold, launch as make, params, quads};
 use crate::tensor::{DType, GROUP, pitch};
+use std::collections::BTreeSet;
 
 params! {
     /// The `Params` of all the shaders.
@@ -219,6 +220,16 @@ impl Call {
             Way::Matmul | Way::MatmulCoop | Way::MatmulInt8 => return None,
         };
         Some(make("linear", shader, slots, constants, params, grid))
+    }
+
+    /// A launch of a kind that is not `refused`: in the `tuned` way where there is one, else in the first of its ways,
+    /// and then in those of the policies that take this one's place. `None` where no kernel is left, or none is there.
+    pub fn choose(self, tuned: Option<Way>, refused: &BTreeSet<String>) -> Option<Launch> {
+        let calls = self.policy.products().map(|policy| Self { policy, ..self });
+        let launches = calls.flat_map(|call| call.ways().into_iter().filter_map(move |way| call.launch(way)));
+        // One that was tuned for another policy may not be among the ways of this one.
+        let tuned = tuned.and_then(|way| self.launch(way));
+        tuned.into_iter().chain(launches).find(|launch| !refused.contains(&launch.variant.kind()))
     }
 
     /// The file that fills the slot `columns` for so many threads.

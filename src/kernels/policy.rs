@@ -112,6 +112,24 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// This policy, and then those that take its place where variants of it are refused: the lower rungs in turn.
+    pub fn ladder(self) -> impl Iterator<Item = Self> {
+        let lower = [Rung::Subgroup, Rung::Portable].into_iter().filter(move |rung| *rung < self.rung);
+        std::iter::once(self.rung).chain(lower).map(move |rung| Self { rung, ..self })
+    }
+
+    /// As [`ladder`](Self::ladder), and at its end what computes every product: the kernels for processors where they
+    /// are not used yet, and those that take steps of any size. None gives up determinism, or rounds more.
+    pub(super) fn products(self) -> impl Iterator<Item = Self> {
+        let exact = Self { int8: false, ..self };
+        let other = Self { processor: !self.processor, ..exact };
+        let whole = [exact, other].map(|policy| Self { deterministic: true, ..policy });
+        let all = [self, exact, other].into_iter().chain(whole);
+        all.flat_map(Self::ladder)
+    }
+}
+
 /// The file that fills the slot `quant` for weights stored as `dtype`; `None` where there is no codec.
 pub(super) fn quant(dtype: DType) -> Option<(&'static str, &'static str)> {
     match dtype {

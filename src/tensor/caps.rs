@@ -1,6 +1,8 @@
 //! What a GPU can do, as plain data.
 
 use super::DType;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// One shape of cooperative matrix that an adapter multiplies: `C[m, n] += A[m, k] · B[k, n]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +48,8 @@ pub struct Caps {
     pub max_workgroups: u32,
     /// Storage binding offsets are multiples of this.
     pub binding_alignment: u32,
+    /// Kinds of kernel variants that must not run here, since a self-test found them wrong.
+    pub refused: Arc<BTreeSet<String>>,
 }
 
 impl Caps {
@@ -64,6 +68,7 @@ impl Caps {
             max_workgroup_memory: 16 << 10,
             max_workgroups: 65_535,
             binding_alignment: 256,
+            refused: Arc::default(),
         }
     }
 }

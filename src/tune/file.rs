@@ -4,7 +4,6 @@ use crate::gpu::AdapterInfo;
 use crate::kernels::{Product, Way, Ways};
 use crate::{Error, Result, files};
 use serde::{Deserialize, Serialize};
-use std::io::Write;
 use std::path::Path;
 
 /// The format of files; another one is not understood.
@@ -157,20 +156,6 @@ impl Tuning {
     /// # Errors
     /// [`Error::Io`].
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
-        let (path, text) = (path.as_ref(), self.to_json()?);
-        let failed = |error| Error::io(path, error);
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(failed)?;
-        }
-        // A name of this process's own, so that two that write at once do not mix.
-        let new = path.with_extension(format!("{}.new", std::process::id()));
-        let written = std::fs::File::create(&new).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-        written.and_then(|()| std::fs::rename(&new, path)).map_err(|error| {
-            std::fs::remove_file(&new).ok();
-            failed(error)
-        })
+        files::replace(path.as_ref(), &self.to_json()?)
     }
 }

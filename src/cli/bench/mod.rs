@@ -10,6 +10,7 @@ mod run;
 mod subject;
 
 use super::args::{kv, weights};
+use super::doctor::VerdictArguments;
 use super::tuning::TuningArguments;
 use clap::{Args, Subcommand, ValueEnum};
 use list::Numbers;
@@ -99,6 +100,8 @@ pub struct Arguments {
     int8: bool,
     #[command(flatten)]
     tuning: TuningArguments,
+    #[command(flatten)]
+    verdict: VerdictArguments,
     /// Look for the fastest ways of the products that are not known yet, where a processor runs the shaders too: 10 s
     #[arg(long, conflicts_with = "no_tune")]
     tune: bool,

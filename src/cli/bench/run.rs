@@ -3,12 +3,12 @@
 use super::output::Output;
 use super::subject::{Setup, Subject, load, setting};
 use super::{Arguments, localscore, profile, roofline};
-use crate::cli::open;
+use crate::cli::{doctor, open};
 use pollster::block_on;
-use quernel::bench::{LOCALSCORE, Measured, Protocol, Roofline, Scored, Setting, Test};
+use quernel::bench::{Format, LOCALSCORE, Measured, Protocol, Roofline, Scored, Setting, Test, Tested};
 use quernel::bench::{measure, rfc3339, stats, test_cost};
 use quernel::engine::{Engine, EngineOptions};
-use quernel::gpu::Gpu;
+use quernel::gpu::{AdapterInfo, Gpu};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A standard deviation above this share of the mean is warned of.
@@ -22,7 +22,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let subjects = Subject::named(arguments)?;
     let context = wanted(arguments).iter().map(Test::context).max().unwrap_or(1);
     subjects.iter().try_for_each(|subject| subject.expect_room(context))?;
-    let gpu = block_on(Gpu::open(&open::choice(arguments.adapter.as_deref())))?;
+    let gpu = arguments.verdict.open(arguments.adapter.as_deref(), arguments.quiet)?;
     if !arguments.quiet {
         open::introduce(gpu.info());
     }
@@ -41,7 +41,28 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             (false, None) => bench.rates(&mut output)?,
         }
     }
-    output.end()
+    output.end()?;
+    if arguments.output == Format::Md && !arguments.profile && arguments.preset.is_none() {
+        Output::print(&match tested(gpu.info()) {
+            Some(Tested { verdict, date, certificate, .. }) => {
+                format!("self-test: {verdict} on {date} (certificate {certificate})\n")
+            }
+            None => "self-test: none here yet: run `quernel doctor`\n".to_owned(),
+        })?;
+    }
+    Ok(())
+}
+
+/// What a self-test of the adapter found.
+fn tested(adapter: &AdapterInfo) -> Option<Tested> {
+    let certificate = doctor::stored(adapter)?;
+    Some(Tested {
+        verdict: certificate.verdict.to_string(),
+        date: certificate.date.clone(),
+        worst: certificate.worst(),
+        refused: certificate.refused.iter().map(String::as_str).collect::<Vec<_>>().join(","),
+        certificate: certificate.id(),
+    })
 }
 
 /// The device's own limits, where anything is to be compared with them.
@@ -107,7 +128,7 @@ impl<'a> Bench<'a> {
             (false, true) => "f16",
             (false, false) => "f32",
         };
-        let setting = setting(&engine, setup, activations, limits)?;
+        let setting = setting(&engine, setup, activations, limits, tested(gpu.info()))?;
         Ok(Self { arguments, engine, setting, tests: wanted(arguments), batch })
     }
 

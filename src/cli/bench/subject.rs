@@ -5,7 +5,7 @@ use super::output::COMMIT;
 use crate::cli::{model, open};
 use pollster::block_on;
 use quernel::Error;
-use quernel::bench::{Roofline, Setting, Shape, Synthetic};
+use quernel::bench::{Roofline, Setting, Shape, Synthetic, Tested};
 use quernel::checkpoint::Checkpoint;
 use quernel::engine::{Engine, EngineOptions};
 use quernel::gpu::Gpu;
@@ -124,6 +124,7 @@ pub fn setting(
     setup: Setup<'_>,
     activations: &str,
     roofline: Option<Roofline>,
+    tested: Option<Tested>,
 ) -> anyhow::Result<Setting> {
     let step = StepShape { tokens: 1, outputs: 1, sequences: 1, table_pitch: engine.context().div_ceil(PAGE_TOKENS) };
     let plan = engine.plan(step, Outputs::Argmax)?;
@@ -149,6 +150,7 @@ pub fn setting(
         batch: setup.batch,
         ubatch: setup.ubatch,
         roofline,
+        tested,
     })
 }
 

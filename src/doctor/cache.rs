@@ -1,22 +1,26 @@
 //! A layer's cache, as definitions read it and as it lies on the device: stated once more, apart from the shaders.
 
-use crate::data::{POISON, exact};
-use quernel::kernels::{KvFormat, PAGE_TOKENS, kv_write};
+use super::data::{POISON, exact};
+use crate::kernels::{KvFormat, PAGE_TOKENS, kv_write};
 
 /// Keys and values of one layer; what was never put holds NaN, and poison on the device.
+#[derive(Debug)]
 pub struct Cache {
     format: KvFormat,
     kv_heads: usize,
     head_dim: usize,
     /// As [`kv_write::place`] says, and as they are read again.
     pub keys: Vec<f64>,
+    /// The same of values.
     pub values: Vec<f64>,
     /// The words on the device.
     pub key_words: Vec<u32>,
+    /// The same of values.
     pub value_words: Vec<u32>,
 }
 
 impl Cache {
+    /// Of so many pages, in which nothing was put.
     pub fn new(format: KvFormat, pages: usize, kv_heads: usize, head_dim: usize) -> Self {
         let numbers = vec![f64::NAN; pages * PAGE_TOKENS * kv_heads * head_dim];
         let words = vec![POISON; pages * kv_heads * format.block_bytes(head_dim) / 4];
