@@ -10,6 +10,7 @@ use quernel::engine::{Engine, EngineOptions, GenerateOptions, SamplerOptions};
 use quernel::gpu::{Choice, Gpu};
 use quernel::kernels::KvFormat;
 use quernel::story::{Grammar, Reader};
+use quernel::text::{ChatTemplate, Message, Prompt};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -66,7 +67,12 @@ fn greedy_stories_are_those_of_transformers_and_make_sense() {
 fn stories_make_sense_and_are_about_what_was_asked() {
     with_engine(EngineOptions { sessions: 16, ..EngineOptions::default() }, |engine| {
         let tokenizer = engine.tokenizer().unwrap();
-        let prompt = |request: &str| tokenizer.encode(&format!("<|user|>{request}<|end|><|storyteller|>"));
+        let template = ChatTemplate::open(quernel::STORYTELLER, None).unwrap();
+        let prompt = |request: &str| {
+            let messages = vec![Message::new("user", request)];
+            let prompt = Prompt { messages, add_generation_prompt: true, ..Prompt::default() };
+            tokenizer.encode_plain(&template.render(&prompt)?)
+        };
         let few = Storytelling { stories: 32, requests: 32, ..Storytelling::default() };
         let told = block_on(few.run(engine, &prompt, &mut |_, _| ())).unwrap();
         println!("{:?} consistent, {:?} about it", told.consistent, told.about);

@@ -88,6 +88,11 @@ fn prove(gpu: &Gpu, report: &mut Report) -> anyhow::Result<Certificate> {
         report.line(&format!("✗ {what}: nothing is left that computes it"))?;
     }
     let trusted = gpu.refusing(certificate.refused.clone());
+    #[cfg(feature = "storyteller")]
+    {
+        let model = block_on(quernel::doctor::storyteller(&trusted))?;
+        certificate = certificate.with_model(model);
+    }
     for model in &certificate.models {
         report.model(model)?;
     }

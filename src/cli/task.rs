@@ -8,6 +8,7 @@ use pollster::block_on;
 use quernel::bench::{Storytelling, Told};
 use quernel::engine::{Engine, EngineOptions};
 use quernel::tensor::DType;
+use quernel::text::{ChatTemplate, Message, Prompt};
 use serde_json::{Value, json};
 use std::io::Write;
 
@@ -26,9 +27,15 @@ impl Task {
     pub fn run(self, model: &ModelArguments, json: bool) -> anyhow::Result<()> {
         let Self::Story = self;
         let several = |options, _| EngineOptions { sessions: SESSIONS, ..options };
-        let mut engine = open::files_with(model, several)?.engine(model)?;
+        let files = open::files_with(model, several)?;
+        let template = ChatTemplate::open(files.dir(), None)?;
+        let mut engine = files.engine(model)?;
         let tokenizer = engine.tokenizer()?;
-        let prompt = |request: &str| tokenizer.encode(&format!("<|user|>{request}<|end|><|storyteller|>"));
+        let prompt = |request: &str| {
+            let messages = vec![Message::new("user", request)];
+            let prompt = Prompt { messages, add_generation_prompt: true, ..Prompt::default() };
+            tokenizer.encode_plain(&template.render(&prompt)?)
+        };
         let bar = progress_bar(model.quiet);
         let progress = &mut |done: usize, total: usize| {
             bar.set_length(total as u64);

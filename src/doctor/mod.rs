@@ -15,6 +15,8 @@ mod certificate;
 mod conformance;
 mod data;
 mod examine;
+#[cfg(feature = "storyteller")]
+mod inside;
 mod model;
 mod stand;
 mod system;
@@ -26,6 +28,8 @@ pub use cache::Cache;
 pub use certificate::{Certificate, Verdict};
 pub use data::{Matrix, POISON, Rng, exact};
 pub use examine::{Finding, examine, lost};
+#[cfg(feature = "storyteller")]
+pub use inside::storyteller;
 pub use model::{Golden, ModelFinding, model_check};
 pub use stand::{bound, run};
 pub use system::{Node, Platform, System};

@@ -12,6 +12,8 @@ pub const STORYTELLER: &str = "quernel:storyteller";
 const FILES: &[(&str, &[u8])] = &[
     ("chat_template.jinja", include_bytes!("../../assets/storyteller/chat_template.jinja")),
     ("config.json", include_bytes!("../../assets/storyteller/config.json")),
+    ("expected.json", include_bytes!("../../assets/storyteller/expected.json")),
+    ("expected.safetensors", include_bytes!("../../assets/storyteller/expected.safetensors")),
     ("generation_config.json", include_bytes!("../../assets/storyteller/generation_config.json")),
     ("model.safetensors", include_bytes!("../../assets/storyteller/model.safetensors")),
     ("tokenizer.json", include_bytes!("../../assets/storyteller/tokenizer.json")),

@@ -50,7 +50,10 @@ pub(crate) fn exists(path: &Path) -> bool {
 /// compiled in.
 pub(crate) fn is_folder(path: &Path) -> Result<bool> {
     inside::expect(path)?;
-    Ok(inside::is_folder(path) || fs::metadata(path).map(|found| found.is_dir()).map_err(|e| Error::io(path, e))?)
+    match inside::is_folder(path) || inside::file(path).is_some() {
+        true => Ok(inside::is_folder(path)),
+        false => fs::metadata(path).map(|found| found.is_dir()).map_err(|e| Error::io(path, e)),
+    }
 }
 
 /// The names of what a folder holds, sorted; names that are no text are left out.
@@ -173,6 +176,7 @@ mod tests {
     fn what_is_compiled_in_is_a_folder_of_files() {
         let folder = Path::new(STORYTELLER);
         assert!(is_folder(folder).unwrap() && exists(&folder.join("config.json")));
+        assert!(!is_folder(&folder.join("config.json")).unwrap() && is_folder(&folder.join("vocab.json")).is_err());
         assert!(names(folder).unwrap().contains(&"tokenizer.json".to_owned()));
         let (file, length) = open(&folder.join("config.json")).unwrap();
         let mut end = [0; 2];
