@@ -135,7 +135,7 @@ fn wrong_usage() {
     let (golden, ..) = llama();
     fails(quernel(["--frobnicate"]), 2, &["--frobnicate"]);
     fails(quernel(["grind"]), 2, &["grind"]);
-    fails(quernel(["generate", "-p", "x"]), 2, &["--model"]);
+    fails(quernel(["quantize", "--weights", "q4", "-o", "never-written"]), 2, &["--model"]);
     for (flags, said) in [
         (&["-p", "x", "-f", "y"][..], "cannot be used with"),
         (&["-p", "x", "-n", "-2"], "--predict"),

@@ -2,7 +2,7 @@
 
 use super::fit::Fit;
 use super::schedule::{Part, schedule};
-use super::session::{Pool, lock};
+use super::session::Pool;
 use super::{EngineOptions, Pace, PagePool, SamplerOptions, Session, batch};
 use crate::checkpoint::{Checkpoint, Config, Generation};
 use crate::gpu::Gpu;
@@ -26,15 +26,15 @@ pub struct Engine {
     tensors: Box<dyn Tensors + Send + Sync>,
     /// Where the tokenizer is; `None` for a model that is no folder.
     dir: Option<PathBuf>,
-    model: Model,
-    generation: Generation,
+    pub(super) model: Model,
+    pub(super) generation: Generation,
     tokenizer: Option<Arc<Tokenizer>>,
     pub(super) options: EngineOptions,
     policy: Policy,
     pub(super) context: usize,
-    formats: Formats,
-    need: Need,
-    pool: Pool,
+    pub(super) formats: Formats,
+    pub(super) need: Need,
+    pub(super) pool: Pool,
     pub(super) executor: Executor,
     pub(super) plans: HashMap<(StepShape, Outputs), Ready>,
     pub(super) reference: Option<Reference>,
@@ -352,46 +352,6 @@ impl Engine {
             return Ok(self.tokenizer()?.eos() == Some(token));
         }
         Ok(self.generation.eos.contains(&token))
-    }
-
-    /// The model.
-    pub fn model(&self) -> &Model {
-        &self.model
-    }
-
-    /// What the checkpoint says about generating.
-    pub fn generation(&self) -> &Generation {
-        &self.generation
-    }
-
-    /// Tokens that a session can hold.
-    pub fn context(&self) -> usize {
-        self.context
-    }
-
-    /// Sessions that a step can hold.
-    pub fn sessions(&self) -> usize {
-        self.options.sessions
-    }
-
-    /// How many of the model's matrices are stored how on the device, and why.
-    pub fn formats(&self) -> &Formats {
-        &self.formats
-    }
-
-    /// What the model takes on the device, with its cache and its largest step: what was known before it was loaded.
-    pub fn need(&self) -> Need {
-        self.need
-    }
-
-    /// The device it runs on.
-    pub fn gpu(&self) -> &Gpu {
-        self.executor.gpu()
-    }
-
-    /// Pages of the cache that no session owns.
-    pub fn free_pages(&self) -> usize {
-        lock(&self.pool).free()
     }
 }
 

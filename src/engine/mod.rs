@@ -4,6 +4,7 @@
 //! of stands alone and needs no GPU: [`Sampler`] turns logits into a token, [`Rng`] is its dice, and [`PagePool`] hands
 //! out the pages of the key-value cache. This floor knows nothing of shaders, files or the command line.
 
+mod about;
 mod ahead;
 mod batch;
 mod core;

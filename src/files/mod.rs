@@ -168,7 +168,8 @@ fn read_at(_: &fs::File, _: &mut [u8], _: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-#[cfg(all(test, feature = "storyteller"))]
+#[cfg(test)]
+#[cfg(feature = "storyteller")]
 mod tests {
     use super::*;
 
