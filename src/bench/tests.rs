@@ -105,7 +105,8 @@ const THEIRS: &str = "build_commit build_number cpu_info gpu_info backends model
 const OURS: &str = "engine test adapter_name vendor_id device_id driver wgpu_backend weights kv activations ttft_ms \
      itl_p50_ms itl_p95_ms itl_p99_ms peak_gpu_bytes bytes_per_token gbps tflops share_of_ceiling roofline_read_gbps \
      roofline_copy_gbps roofline_f32_tflops roofline_f16_tflops roofline_int8_tops roofline_matrix_tflops \
-     roofline_dependent_dispatch_us roofline_independent_dispatch_us roofline_encode_us roofline_latency_us";
+     roofline_dependent_dispatch_us roofline_independent_dispatch_us roofline_encode_us roofline_latency_us \
+     selftest selftest_date selftest_worst selftest_refused selftest_certificate";
 
 #[test]
 fn fields_are_llama_benchs_in_its_order_and_then_ours() {
@@ -165,7 +166,7 @@ fn tables_quote_every_value() {
         "\"abc1234\",\"0\",\"it's a CPU\",\"A \"\"GPU\"\"\",\"Vulkan\",\"models/llama\",\"llama f16\",\"1610612736\",";
     assert!(lines[1].starts_with(begin), "{}", lines[1]);
     assert!(lines[1].contains(",\"0\",\"128\",\"512\",\"2026-11-25T00:00:00Z\",\"1500000000\",\"707106781\",\"96\","));
-    assert!(lines[1].ends_with(",\"8\",\"10\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\""), "{}", lines[1]);
+    assert!(lines[1].ends_with(",\"\",\"\",\"none\",\"none\",\"\",\"none\",\"none\""), "{}", lines[1]);
     assert_eq!(lines[1], lines[2]);
 
     let sql = text(Format::Sql, vec![], None);
@@ -175,7 +176,7 @@ fn tables_quote_every_value() {
     assert!(sql.contains("  avg_ts REAL,\n  stddev_ts REAL,\n  engine TEXT,\n"), "{sql}");
     assert!(sql.contains("  selftest_certificate TEXT\n);\n\nINSERT INTO llama_bench (build_commit, build_number, "));
     assert!(sql.contains(") VALUES ('abc1234', '0', 'it''s a CPU', 'A \"GPU\"', 'Vulkan', "), "{sql}");
-    assert_eq!(sql.matches("NULL);\n").count(), 2);
+    assert_eq!(sql.matches("NULL, 'none', 'none', NULL, 'none', 'none');\n").count(), 2);
 }
 
 #[test]
