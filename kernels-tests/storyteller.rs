@@ -9,7 +9,6 @@ use quernel::checkpoint::Checkpoint;
 use quernel::engine::{Engine, EngineOptions, GenerateOptions, SamplerOptions};
 use quernel::gpu::{Choice, Gpu};
 use quernel::kernels::KvFormat;
-use quernel::story::{Grammar, Reader};
 use quernel::text::{ChatTemplate, Message, Prompt};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -44,9 +43,8 @@ fn logits_are_those_of_transformers() {
 }
 
 #[test]
-fn greedy_stories_are_those_of_transformers_and_make_sense() {
+fn greedy_stories_are_those_of_transformers() {
     let golden = expected();
-    let grammar = Grammar::new().unwrap();
     with_engine(EngineOptions::default(), |engine| {
         for story in golden.expected["stories"].as_array().unwrap() {
             let prompt: Vec<u32> = serde_json::from_value(story["prompt"].clone()).unwrap();
@@ -55,10 +53,6 @@ fn greedy_stories_are_those_of_transformers_and_make_sense() {
             let text: String =
                 engine.generate(&mut session, GenerateOptions::default()).unwrap().collect::<Result<_, _>>().unwrap();
             assert_eq!(text, story["text"].as_str().unwrap());
-            let begin = engine.tokenizer().unwrap().decode(&prompt).unwrap();
-            let whole = if begin.starts_with("Once") { begin + &text } else { text };
-            let reading = Reader::new(&grammar).read(&whole);
-            assert!(reading.is_ok(), "{reading:?}: {whole}");
         }
     });
 }

@@ -45,7 +45,7 @@ pub enum Expect {
     Near {
         /// The numbers.
         values: Vec<f64>,
-        /// The largest error of the whole, as [`nmse`].
+        /// The largest error of the whole, by its square beside that of what must come.
         nmse: f64,
         /// The largest relative error of any one element, for kernels whose elements do not depend on each other.
         each: Option<f64>,
