@@ -22,7 +22,7 @@ const LONG: [(&str, &str); 3] = [
 ];
 
 /// Lines that need the network: they are only to be understood.
-const ONLINE: [&str; 2] = ["quernel pull", "org/"];
+const ONLINE: [&str; 3] = ["quernel pull", "quernel rm", "org/"];
 
 /// The shell's lines of the README that run the command.
 fn lines() -> Vec<String> {
@@ -49,7 +49,7 @@ fn runnable(line: &str) -> String {
             line.push_str(more);
         }
     }
-    line.replace("[--json]", "--json")
+    line.replace("[--json]", "--json").replace("[--json FILE]", "--json FILE")
 }
 
 /// A folder with what the lines speak of: a model, a prompt, a text, and two results.
@@ -62,6 +62,8 @@ fn folder() -> tempfile::TempDir {
         let entry = entry.unwrap();
         std::fs::copy(entry.path(), model.join(entry.file_name())).unwrap();
     }
+    let template = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}";
+    std::fs::write(model.join("chat_template.jinja"), template).unwrap();
     std::fs::write(dir.path().join("prompt.txt"), "The miller rose").unwrap();
     std::fs::write(dir.path().join("TEXT"), "The miller rose before the sun and set the stone. ".repeat(8)).unwrap();
     let results = root.join("benches/results/llvmpipe-LLVM-22.1.8-256-bits-2026-11-25-smollm2-135m.json");
@@ -77,7 +79,7 @@ fn run(line: &str, dir: &Path) -> (Option<i32>, String) {
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new("sh");
     command.args(["-c", line]).current_dir(dir).env("PATH", path).stdin(Stdio::null());
-    command.env("QUERNEL_CACHE", dir.join("cache")).env("NODEVICE_SELECT", "1");
+    command.env("HF_HOME", dir.join("hub")).env("QUERNEL_CACHE", dir.join("cache")).env("NODEVICE_SELECT", "1");
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut pipe = child.stderr.take().unwrap();
     let said = std::thread::spawn(move || {
