@@ -16,8 +16,6 @@ pub enum Why {
     Table,
     /// Its rows are no whole numbers of groups.
     NoGroups,
-    /// It is in groups already, which stay as they are.
-    Already,
 }
 
 impl Why {
@@ -27,7 +25,6 @@ impl Why {
             Self::Asked | Self::Stored => return None,
             Self::Table => "embeddings and head".to_owned(),
             Self::NoGroups => format!("rows that are no whole groups of {GROUP}"),
-            Self::Already => "in groups already".to_owned(),
         })
     }
 }

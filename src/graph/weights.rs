@@ -72,13 +72,11 @@ impl Builder<'_> {
         Ok(self.add_weight(Weight { name: key, source, fact, why }, at))
     }
 
-    /// How a matrix is stored on the GPU: as asked for, where rows are whole numbers of groups. What is in groups already
-    /// stays as it is.
+    /// How a matrix is stored on the GPU: as asked for, where rows are whole numbers of groups.
     fn storage(&self, found: DType, kept: Kept, columns: usize) -> (DType, Why) {
         match self.width {
             None => (found, Why::Stored),
             Some(wanted) if found == wanted => (wanted, Why::Asked),
-            Some(_) if found.is_grouped() => (found, Why::Already),
             Some(wanted) if !wanted.is_grouped() => (wanted, Why::Asked),
             Some(_) if !columns.is_multiple_of(GROUP) => (DType::F16, Why::NoGroups),
             Some(DType::Q8) => (DType::Q8, Why::Asked),
