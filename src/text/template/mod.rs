@@ -35,7 +35,7 @@ const CHATML: &str = "{% for message in messages %}{{ '<|im_start|>' + message['
 /// let template = ChatTemplate::new("{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}")?;
 /// let prompt = Prompt { messages: vec![Message::new("user", "Hello.")], ..Prompt::default() };
 /// assert_eq!(template.render(&prompt)?, "<user>Hello.\n");
-/// # quernel::Result::Ok(())
+/// # Ok::<(), quernel::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct ChatTemplate {
