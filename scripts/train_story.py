@@ -4,7 +4,7 @@
     python scripts/train_story.py target/story --minutes 60
 
 Everything is made from the corpus, which a seed names: the tokenizer (byte-level BPE), and the weights. A story is seen
-once. Half of the documents are bare stories; the others are conversations in the chat template's form, in which only
+once. Nearly half of the documents are bare stories; the others are conversations in the chat template's form, in which only
 what the storyteller says is learned. The run writes a Hugging Face folder, `target/story/model`, every few minutes, so
 that it can be looked at on the way, and its last version is quantized into `assets/story` (see assets/README.md).
 """
@@ -186,7 +186,7 @@ def optimizers(model, highest):
     """Muon for the matrices of the layers, AdamW for the embeddings and norms; with each its highest rate.
 
     Muon moves every direction of a matrix by the same step, however small the batch, so its rate must be low where the
-    batch is: at four times this one, names are not copied after millions of tokens.
+    batch is: where it is too high, names are never learned to be copied.
     """
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     rest = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
