@@ -9,7 +9,7 @@ use quernel::checkpoint::Checkpoint;
 use quernel::engine::{Engine, EngineOptions, GenerateOptions, SamplerOptions};
 use quernel::gpu::{Choice, Gpu};
 use quernel::kernels::KvFormat;
-use quernel::text::{ChatTemplate, Message, Prompt};
+use quernel::text::ChatTemplate;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -61,15 +61,9 @@ fn greedy_stories_are_those_of_transformers() {
 #[test]
 fn stories_make_sense_and_are_about_what_was_asked() {
     with_engine(EngineOptions { sessions: 16, ..EngineOptions::default() }, |engine| {
-        let tokenizer = engine.tokenizer().unwrap();
         let template = ChatTemplate::open(quernel::STORYTELLER, None).unwrap();
-        let prompt = |request: &str| {
-            let messages = vec![Message::new("user", request)];
-            let prompt = Prompt { messages, add_generation_prompt: true, ..Prompt::default() };
-            tokenizer.encode_plain(&template.render(&prompt)?)
-        };
         let few = Storytelling { stories: 32, requests: 32, ..Storytelling::default() };
-        let told = block_on(few.run(engine, &prompt, &mut |_, _| ())).unwrap();
+        let told = block_on(few.run(engine, &template, &mut |_, _| ())).unwrap();
         println!("{:?} consistent, {:?} about it", told.consistent, told.about);
         // What this model reaches, with room for a driver's rounding: assets/README.md has the figures of 200 each.
         assert!(told.consistent.0 >= 6 && told.about.0 >= 2, "{:#?}", told.failed);

@@ -4,6 +4,7 @@
 
 use crate::engine::{Engine, SamplerOptions, Session};
 use crate::story::{Grammar, Reader, Request};
+use crate::text::{ChatTemplate, Message, Prompt};
 use crate::{Error, Result};
 use std::time::{Duration, Instant};
 
@@ -53,15 +54,15 @@ struct Task {
 }
 
 impl Storytelling {
-    /// Has the model tell its stories, as many at once as the engine has sessions, and judges them. `prompt` puts a
-    /// request as the model expects to be asked; `progress` is told the stories done and the stories in all.
+    /// Has the model tell its stories, as many at once as the engine has sessions, and judges them. `template` is
+    /// how the model expects to be asked; `progress` is told the stories done and the stories in all.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] and those of [`Engine::step`].
+    /// [`Error::ChatTemplate`], [`Error::Tokenizer`] and those of [`Engine::step`].
     pub async fn run(
         &self,
         engine: &mut Engine,
-        prompt: &dyn Fn(&str) -> Result<Vec<u32>>,
+        template: &ChatTemplate,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Told> {
         let grammar = Grammar::new()?;
@@ -69,11 +70,15 @@ impl Storytelling {
         let requests =
             (0..self.requests as u64).map(|number| Request::new(&grammar, self.seed, number).ok_or_else(none));
         let requests = requests.collect::<Result<Vec<_>>>()?;
-        let begin = engine.tokenizer()?.encode("")?;
+        let tokenizer = engine.tokenizer()?;
+        let begin = tokenizer.encode("")?;
         let mut tasks: Vec<Task> =
             (0..self.stories as u64).map(|number| Task { prompt: begin.clone(), seed: self.seed + number }).collect();
         for (number, request) in requests.iter().enumerate() {
-            tasks.push(Task { prompt: prompt(&request.text)?, seed: self.seed + number as u64 });
+            let messages = vec![Message::new("user", request.text.as_str())];
+            let asked = Prompt { messages, add_generation_prompt: true, ..Prompt::default() };
+            let prompt = tokenizer.encode_plain(&template.render(&asked)?)?;
+            tasks.push(Task { prompt, seed: self.seed + number as u64 });
         }
         let start = Instant::now();
         let (stories, tokens) = self.tell(engine, &tasks, progress).await?;

@@ -8,7 +8,7 @@ use pollster::block_on;
 use quernel::bench::{Storytelling, Told};
 use quernel::engine::{Engine, EngineOptions};
 use quernel::tensor::DType;
-use quernel::text::{ChatTemplate, Message, Prompt};
+use quernel::text::ChatTemplate;
 use serde_json::{Value, json};
 use std::io::Write;
 
@@ -30,19 +30,13 @@ impl Task {
         let files = open::files_with(model, several)?;
         let template = ChatTemplate::open(files.dir(), None)?;
         let mut engine = files.engine(model)?;
-        let tokenizer = engine.tokenizer()?;
-        let prompt = |request: &str| {
-            let messages = vec![Message::new("user", request)];
-            let prompt = Prompt { messages, add_generation_prompt: true, ..Prompt::default() };
-            tokenizer.encode_plain(&template.render(&prompt)?)
-        };
         let bar = progress_bar(model.quiet);
         let progress = &mut |done: usize, total: usize| {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
         };
         let asked = Storytelling::default();
-        let told = block_on(asked.run(&mut engine, &prompt, progress));
+        let told = block_on(asked.run(&mut engine, &template, progress));
         bar.finish_and_clear();
         let told = told?;
         let mut out = std::io::stdout().lock();
