@@ -22,6 +22,7 @@ mod layer_norm;
 mod linear;
 mod matmul_coop;
 mod qkv;
+mod quantize;
 mod random;
 mod rms_norm;
 mod rope;
@@ -67,6 +68,7 @@ fn cases(caps: &Caps) -> Vec<Case> {
         linear::cases(rungs, &runners),
         matmul_coop::cases(&matrices),
         qkv::cases(&runners),
+        quantize::cases(),
         random::cases(),
         rms_norm::cases(rungs),
         rope::cases(),

@@ -7,8 +7,8 @@ use quernel::kernels::linear::{Form, Output, Qkv};
 use quernel::kernels::rope::Pairing;
 use quernel::kernels::{KvFormat, Launch, Params, Policy, Rung};
 use quernel::kernels::{
-    add, argmax, attention, attention_merge, embed, gated, kv_write, layer_norm, linear, random, rms_norm, rope,
-    sample, scale,
+    add, argmax, attention, attention_merge, embed, gated, kv_write, layer_norm, linear, quantize, random, rms_norm,
+    rope, sample, scale,
 };
 use quernel::tensor::{DType, Matrix};
 
@@ -78,6 +78,7 @@ fn element_kernels() -> Vec<Kernel> {
             acts().map(|((rows, columns), act)| gated::launch(rows, columns, act)),
         ),
         kernel::<random::Params>("random", &[], &["y"], randoms()),
+        kernel::<quantize::Params>("quantize", &["weight"], &["y"], quantizations()),
     ]
 }
 
@@ -86,6 +87,11 @@ fn randoms() -> impl Iterator<Item = Launch> {
     dtypes.filter_map(|((rows, columns), dtype)| {
         random::launch(random::Numbers::for_columns(columns, 1), 0..rows, columns, dtype)
     })
+}
+
+fn quantizations() -> impl Iterator<Item = Launch> {
+    let pairs = DTYPES.into_iter().flat_map(|from| DTYPES.map(|to| (from, to)));
+    pairs.flat_map(|(from, to)| [32, 288, 4096].map(|columns| quantize::launch(5, columns, from, to))).flatten()
 }
 
 fn row_kernels() -> Vec<Kernel> {

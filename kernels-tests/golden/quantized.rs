@@ -8,6 +8,10 @@ use quernel::engine::{Engine, EngineOptions};
 use quernel::quantize::Quantized;
 use quernel::tensor::DType;
 
+/// A device that quantizes may take the other of two scales that are nearly as good, once in thousands of groups. What
+/// four bits lose themselves is ten times as much and more.
+const OTHER_SCALES: f64 = 1e-3;
+
 #[test]
 fn a_quantized_checkpoint_gives_the_logits_of_quantizing_at_load() {
     on_gpu(|gpu| {
@@ -25,11 +29,10 @@ fn a_quantized_checkpoint_gives_the_logits_of_quantizing_at_load() {
                     let options = EngineOptions { dtype, ..EngineOptions::default() };
                     let mut opened = block_on(Engine::open(dir.path(), gpu.clone(), options, &mut |_, _| ())).unwrap();
                     let found = logits(&mut opened, &tokens).0;
-                    assert!(
-                        found.iter().map(|x| x.to_bits()).eq(expected.iter().map(|x| x.to_bits())),
-                        "{}",
-                        golden.name
-                    );
+                    let square = |x: f32| f64::from(x).powi(2);
+                    let error: f64 = found.iter().zip(&expected).map(|(a, b)| square(a - b)).sum();
+                    let error = error / expected.iter().copied().map(square).sum::<f64>();
+                    assert!(error <= OTHER_SCALES, "{} {dtype:?}: {error:.1e}", golden.name);
                 }
             }
         }

@@ -84,6 +84,13 @@ impl Set {
                 });
             }
         }
+        for to in DType::WEIGHTS.into_iter().filter(|dtype| dtype.is_grouped()) {
+            for (rows, columns, from) in [(1, 32, DType::F32), (13, 544, DType::F16), (7, 288, DType::BF16)] {
+                self.add("quantize", move |seed| {
+                    works::quantize(&Matrix::random(&mut Rng::new(seed), rows, columns).stored(from), to)
+                });
+            }
+        }
         for pairing in [Pairing::Halves, Pairing::Interleaved] {
             for (tokens, heads, head_dim, rotary_dim) in [(1, 3, 64, 64), (13, 2, 40, 20)] {
                 let shape = rope::Heads { heads, head_dim, rotary_dim, pairing };

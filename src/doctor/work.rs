@@ -2,11 +2,19 @@
 
 use super::data::POISON;
 use crate::kernels::{FOLD, Launch};
-use crate::tensor::pitch;
+use crate::quant::decode;
+use crate::tensor::{DType, GROUP, pitch};
 
 /// A difference that is none: devices may take the least numbers of `f32` for zero, and kernels cut exponentials off
 /// at e⁻⁸⁰, both times what they are multiplied by.
 const TINY: f64 = 1e-25;
+
+/// The share of a group that is lost by rounding its scale and its minimum to halves: a few times (2⁻¹¹)².
+const ROUNDED: f64 = 1e-6;
+
+/// The share of a single group that may be lost where an element lies halfway between two quants, and its last bit takes
+/// the search elsewhere.
+const TIE: f64 = 1e-3;
 
 /// Workgroups of each fold that a folded case runs.
 const KEPT: usize = 5;
@@ -61,6 +69,20 @@ pub enum Expect {
         /// The largest error of the whole.
         nmse: f64,
     },
+    /// Groups of a storage that keep what they were made of no worse than its definition does: for equally good scales a
+    /// device may choose either, as its last bits fall.
+    Groups {
+        /// The storage.
+        dtype: DType,
+        /// Elements of a row.
+        columns: usize,
+        /// What the groups were made of.
+        values: Vec<f64>,
+        /// What the definition keeps of it.
+        kept: Vec<f64>,
+        /// By what share of what the definition loses each group may be worse, beside the rounding of its scale.
+        worse: f64,
+    },
 }
 
 impl Output {
@@ -84,6 +106,19 @@ impl Output {
         Self { name, columns: 1, pitch: 1, expect: Expect::NearWords { words, halves, nmse } }
     }
 
+    /// Rows of `columns` elements in groups of `dtype`, made of `values`, of which `kept` is to be kept.
+    pub fn groups(
+        name: &'static str,
+        dtype: DType,
+        columns: usize,
+        values: Vec<f64>,
+        kept: Vec<f64>,
+        worse: f64,
+    ) -> Self {
+        let pitch = dtype.row_bytes(columns) / 4;
+        Self { name, columns: pitch, pitch, expect: Expect::Groups { dtype, columns, values, kept, worse } }
+    }
+
     /// Exactly the bits of `values`.
     pub fn bits(name: &'static str, columns: usize, words: Vec<u32>) -> Self {
         Self { name, columns, pitch: pitch(columns), expect: Expect::Words(words) }
@@ -94,6 +129,7 @@ impl Output {
         let elements = match &self.expect {
             Expect::Near { values, .. } => values.len(),
             Expect::Words(words) | Expect::NearWords { words, .. } => words.len(),
+            Expect::Groups { dtype, columns, values, .. } => values.len() / columns * dtype.row_bytes(*columns) / 4,
         };
         elements / self.columns * self.pitch
     }
@@ -103,6 +139,7 @@ impl Output {
         match self.expect {
             Expect::Near { nmse, .. } | Expect::NearWords { nmse, .. } => nmse,
             Expect::Words(_) => 0.0,
+            Expect::Groups { .. } => ROUNDED,
         }
     }
 
@@ -139,6 +176,11 @@ impl Output {
                 let what = || format!("{} has error {error:.3e}, allowed {allowed:.0e}", self.name);
                 if error <= *allowed { Ok(error) } else { Err(what()) }
             }
+            Expect::Groups { dtype, columns, values, kept, worse } => {
+                let found = decode(*dtype, bytemuck::cast_slice(&found), *columns);
+                let found: Vec<f64> = found.into_iter().map(f64::from).collect();
+                self.keeps(&found, values, &more_lost(values, &found, kept, *worse))
+            }
             Expect::Near { values, nmse: allowed, each } => {
                 let found: Vec<f64> = found.iter().map(|&word| f64::from(f32::from_bits(word))).collect();
                 let error = nmse(&found, values);
@@ -164,6 +206,24 @@ impl Output {
             }
         }
     }
+
+    /// The mean of what groups lose more than they may, where it is next to nothing.
+    fn keeps(&self, found: &[f64], values: &[f64], more: &[f64]) -> Result<f64, String> {
+        let mean = more.iter().map(|more| more.max(0.0)).sum::<f64>() / more.len() as f64;
+        let group = (0..more.len()).max_by(|&a, &b| more[a].total_cmp(&more[b])).unwrap_or(0);
+        if mean <= ROUNDED && more[group] <= TIE {
+            return Ok(mean);
+        }
+        let part = group * GROUP..(group + 1) * GROUP;
+        Err(format!(
+            "{} loses {mean:.1e} of a group more than its definition, allowed {ROUNDED:.0e}; of group {group} {:.1e}, \
+             allowed {TIE:.0e}: {:?} is kept of {:?}",
+            self.name,
+            more[group],
+            &found[part.clone()],
+            &values[part],
+        ))
+    }
 }
 
 impl Work {
@@ -184,10 +244,25 @@ impl Work {
                 Expect::Words(words) | Expect::NearWords { words, .. } => {
                     words.iter_mut().enumerate().filter(|(at, _)| !runs(*at)).for_each(|(_, word)| *word = POISON);
                 }
+                // Nothing that makes groups is cut short.
+                Expect::Groups { .. } => {}
             }
         }
         self
     }
+}
+
+/// What each group of `found` loses of `values` beyond what the same group of `kept` does and may by chance, beside all
+/// that there is to lose. A loss weighs as its element's square, as scales are chosen.
+fn more_lost(values: &[f64], found: &[f64], kept: &[f64], worse: f64) -> Vec<f64> {
+    let groups = values.chunks(GROUP).zip(found.chunks(GROUP)).zip(kept.chunks(GROUP));
+    let more = groups.map(|((values, found), kept)| {
+        let lost = |back: &[f64]| values.iter().zip(back).map(|(x, y)| (x * (x - y)).powi(2)).sum::<f64>();
+        let all = values.iter().map(|x| x.powi(4)).sum::<f64>();
+        let more = lost(found) - lost(kept) * (1.0 + worse);
+        if found == kept { 0.0 } else { more / all }
+    });
+    more.collect()
 }
 
 /// The numbers in a word.

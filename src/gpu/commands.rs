@@ -134,6 +134,15 @@ impl Gpu {
     /// # }).unwrap();
     /// ```
     pub async fn run(&self, launch: &Launch, bindings: &[(&str, BufferSlice)]) -> Result<()> {
+        let submission = self.start(launch, bindings)?;
+        self.wait(&submission).await
+    }
+
+    /// As [`run`](Self::run), without waiting.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn start(&self, launch: &Launch, bindings: &[(&str, BufferSlice)]) -> Result<Submission> {
         let pipeline = self.pipeline(&launch.variant)?;
         let mut bindings = bindings.to_vec();
         let uniform = pipeline.reflection().bindings.iter().find(|binding| binding.access == Access::Uniform);
@@ -145,7 +154,6 @@ impl Gpu {
         let bind_group = self.bind(&pipeline, &bindings)?;
         let mut commands = self.encoder();
         commands.pass([(&pipeline, &bind_group, launch.grid)])?;
-        let submission = self.submit(commands)?;
-        self.wait(&submission).await
+        self.submit(commands)
     }
 }

@@ -15,7 +15,8 @@ const STAGE: u64 = 8 << 20;
 /// Staging buffers: while one is filled, the device copies from the others.
 const STAGES: usize = 3;
 
-/// Writes to buffers, one after the other; what was written is there once it is [finished](Self::finish).
+/// Writes to buffers, one after the other; what was written is there once it is [sent](Self::send), for what
+/// is submitted later, or [finished](Self::finish), for the host.
 ///
 /// ```
 /// use quernel::gpu::{Choice, Gpu, Upload, Usage};
@@ -88,7 +89,7 @@ impl Upload {
             stage.used += part.len() as u64;
             rest = left;
             match stage.used {
-                STAGE => self.send(stage)?,
+                STAGE => self.send_stage(stage)?,
                 _ => self.filling = Some(stage),
             }
         }
@@ -100,10 +101,16 @@ impl Upload {
     /// # Errors
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`], [`Error::Gpu`].
     pub async fn finish(mut self) -> Result<()> {
-        if let Some(stage) = self.filling.take() {
-            self.send(stage)?;
-        }
+        self.send()?;
         self.gpu.finished().await
+    }
+
+    /// Hands all that was written to the device, before any command that is submitted later.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::Gpu`].
+    pub fn send(&mut self) -> Result<()> {
+        self.filling.take().map_or(Ok(()), |stage| self.send_stage(stage))
     }
 
     /// A buffer to fill: a new one, or the one that was sent first.
@@ -136,7 +143,7 @@ impl Upload {
     }
 
     /// Lets the device copy from a buffer, and asks for it back.
-    fn send(&mut self, stage: Stage) -> Result<()> {
+    fn send_stage(&mut self, stage: Stage) -> Result<()> {
         let Stage { raw, view, copies, .. } = stage;
         drop(view);
         raw.unmap();

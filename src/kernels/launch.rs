@@ -27,7 +27,7 @@ impl Variant {
             let slots = &self.recipe.slots;
             names.iter().find_map(|name| slots.iter().find(|(slot, _)| slot == name)).map(|(_, file)| *file)
         };
-        let parts = [fills(&["reduce", "best", "columns", "matrix"]), fills(&["quant", "pack", "kv", "act"])];
+        let parts = [fills(&["reduce", "best", "columns", "matrix"]), fills(&["groups", "quant", "pack", "kv", "act"])];
         let mut kind = self.recipe.shader.to_owned();
         for file in parts.into_iter().flatten() {
             kind.push('/');

@@ -20,6 +20,7 @@ mod launch;
 pub mod layer_norm;
 pub mod linear;
 mod policy;
+pub mod quantize;
 pub mod random;
 pub mod rms_norm;
 pub mod rope;

@@ -9,9 +9,12 @@
 
 use super::Values;
 
-/// Steps tried, in quarters of a quant beside the one that just holds the largest value; the nearest first, so that of
+/// Steps tried, in shares of a quant beside the one that just holds the largest value; the nearest first, so that of
 /// equals the plainest is taken.
 const TRIED: [f32; 11] = [0.0, -1.0, 1.0, -2.0, 2.0, -3.0, 3.0, -4.0, 4.0, -5.0, 5.0];
+
+/// The share. No whole number of it is a half, at which the largest value's quant would hang on its last bit.
+const SHARE: f32 = 0.27;
 
 /// Sums that are kept side by side.
 const LANES: usize = 8;
@@ -36,10 +39,14 @@ fn sum(term: impl Fn(usize) -> f32) -> f32 {
     lanes.into_iter().sum()
 }
 
+/// The one that is largest without its sign; of equals the first.
+fn largest(values: &Values) -> f32 {
+    values.iter().fold(0.0, |largest: f32, &value| if value.abs() > largest.abs() { value } else { largest })
+}
+
 /// The scale for quants from `-least` to `most`; 0 where all values are.
 pub(super) fn symmetric(values: &Values, least: f32, most: f32) -> f32 {
-    let largest =
-        values.iter().fold(0.0f32, |largest, &value| if value.abs() > largest.abs() { value } else { largest });
+    let largest = largest(values);
     if largest == 0.0 || !largest.is_finite() {
         return 0.0;
     }
@@ -47,7 +54,7 @@ pub(super) fn symmetric(values: &Values, least: f32, most: f32) -> f32 {
     let weighed = values.map(|x| x * x * x);
     let mut best = (0.0f32, largest / -least);
     for step in TRIED {
-        let inverse = -(least + step / 4.0) / largest;
+        let inverse = -(least + step * SHARE) / largest;
         let quants = values.map(|x| round((x * inverse).clamp(-least, most)));
         let xq = sum(|i| weighed[i] * quants[i]);
         let qq = sum(|i| weights[i] * quants[i] * quants[i]);
@@ -69,7 +76,7 @@ pub(super) fn affine(values: &Values, most: f32) -> (f32, f32) {
     let weighed = Weighed::new(values);
     let mut best = (f32::INFINITY, ((high - low) / most, low));
     for step in TRIED {
-        let inverse = (most + step / 4.0) / (high - low);
+        let inverse = (most + step * SHARE) / (high - low);
         if let Some((scale, minimum)) = weighed.least_squares(values, inverse, low, most) {
             let loss = weighed.loss(values, scale, minimum, most);
             if loss < best.0 {
@@ -80,8 +87,13 @@ pub(super) fn affine(values: &Values, most: f32) -> (f32, f32) {
     best.1
 }
 
-/// What only the values determine: what each weighs, its weight times itself, and both sums.
+/// What only the values determine: the largest of them, what each weighs, its weight times how far it is from the
+/// largest, and both sums.
+///
+/// All is measured from the largest and its quant, since its weight may be nearly all the weight, and differences of
+/// large sums would lose the rest.
 struct Weighed {
+    peak: f32,
     weights: Values,
     values: Values,
     weight: f32,
@@ -90,19 +102,23 @@ struct Weighed {
 
 impl Weighed {
     fn new(values: &Values) -> Self {
-        let (weights, weighed) = (values.map(|x| x * x), values.map(|x| x * x * x));
-        Self { weight: sum(|i| weights[i]), value: sum(|i| weighed[i]), weights, values: weighed }
+        let peak = largest(values);
+        let (weights, weighed) = (values.map(|x| x * x), values.map(|x| x * x * (x - peak)));
+        Self { peak, weight: sum(|i| weights[i]), value: sum(|i| weighed[i]), weights, values: weighed }
     }
 
     /// The line through (quant, value) for the quants of one step: its slope and its value at 0.
     fn least_squares(&self, values: &Values, inverse: f32, low: f32, most: f32) -> Option<(f32, f32)> {
-        let quants = values.map(|x| round(((x - low) * inverse).clamp(0.0, most)));
+        let quant = |x: f32| round(((x - low) * inverse).clamp(0.0, most));
+        let middle = quant(self.peak);
+        let quants = values.map(|x| quant(x) - middle);
         let wq = sum(|i| self.weights[i] * quants[i]);
         let wqq = sum(|i| self.weights[i] * quants[i] * quants[i]);
         let wqx = sum(|i| self.values[i] * quants[i]);
         let determinant = self.weight * wqq - wq * wq;
         let scale = (self.weight * wqx - wq * self.value) / determinant;
-        (determinant > 0.0 && scale > 0.0).then(|| (scale, (self.value - scale * wq) / self.weight))
+        let minimum = self.peak + (self.value - scale * wq) / self.weight - scale * middle;
+        (determinant > 0.0 && scale > 0.0).then_some((scale, minimum))
     }
 
     fn loss(&self, values: &Values, scale: f32, minimum: f32, most: f32) -> f32 {

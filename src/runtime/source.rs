@@ -1,6 +1,7 @@
 //! A weight's numbers as the GPU stores them, read a block of rows at a time.
 
 use crate::graph::{Source, Tensors, Weight};
+use crate::kernels::random::Numbers;
 use crate::quant::{decode, recode};
 use crate::tensor::DType;
 use crate::{Error, Result};
@@ -22,11 +23,20 @@ impl<'a> Reader<'a> {
 
     /// Rows of `weight` in its own storage, without gaps, into `out`.
     pub(crate) fn rows(&mut self, weight: &Weight, rows: Range<usize>, out: &mut Vec<u8>) -> Result<()> {
+        let stored = self.stored(weight, rows, out)?;
+        if stored != weight.fact.dtype {
+            *out = recode(stored, weight.fact.dtype, out, weight.fact.shape.columns());
+        }
+        Ok(())
+    }
+
+    /// Rows of `weight` as what they are made from has them, without gaps, into `out`, and how that is.
+    pub(crate) fn stored(&mut self, weight: &Weight, rows: Range<usize>, out: &mut Vec<u8>) -> Result<DType> {
         match &weight.source {
             Source::Angles { angles, .. } => {
                 out.clear();
                 out.extend_from_slice(bytemuck::cast_slice(&angles.table(rows)));
-                Ok(())
+                return Ok(DType::F32);
             }
             Source::Tensor { name, rows: all, transposed: false } => {
                 // A vector is one row to the GPU, and as many as it has elements to the file.
@@ -35,21 +45,27 @@ impl<'a> Reader<'a> {
                     _ => all.start + rows.start..all.start + rows.end,
                 };
                 self.tensors.read_rows(name, stored, out)?;
-                convert(self.tensors.fact(name)?.dtype, weight, out);
-                Ok(())
             }
             Source::Tensor { name, rows: all, transposed: true } => {
-                self.transposed(name, all.start + rows.start..all.start + rows.end, weight, out)
+                self.transposed(name, all.start + rows.start..all.start + rows.end, out)?;
             }
+        }
+        self.dtype(weight)
+    }
+
+    /// How what `weight` is made from is stored.
+    pub(crate) fn dtype(&self, weight: &Weight) -> Result<DType> {
+        match &weight.source {
+            Source::Tensor { name, .. } => Ok(self.tensors.fact(name)?.dtype),
+            Source::Angles { .. } => Ok(DType::F32),
         }
     }
 
-    /// Whether rows of `weight` are as its tensor has them.
-    pub(crate) fn copies(&self, weight: &Weight) -> Result<bool> {
-        match &weight.source {
-            Source::Tensor { name, transposed: false, .. } => Ok(self.tensors.fact(name)?.dtype == weight.fact.dtype),
-            _ => Ok(false),
-        }
+    /// The random numbers that `rows` of `weight` are, and the rows that these are of all of them.
+    pub(crate) fn random(&self, weight: &Weight, rows: &Range<usize>) -> Option<(Numbers, Range<usize>)> {
+        let Source::Tensor { name, rows: all, transposed: false } = &weight.source else { return None };
+        let numbers = self.tensors.random(name).filter(|_| weight.fact.shape.axes().len() == 2)?;
+        Some((numbers, all.start + rows.start..all.start + rows.end))
     }
 
     /// As `rows`, as numbers.
@@ -61,7 +77,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Columns of a tensor that is stored (column of the weight, row of the weight), as the weight's rows.
-    fn transposed(&mut self, name: &str, rows: Range<usize>, weight: &Weight, out: &mut Vec<u8>) -> Result<()> {
+    fn transposed(&mut self, name: &str, rows: Range<usize>, out: &mut Vec<u8>) -> Result<()> {
         let fact = self.tensors.fact(name)?;
         if fact.dtype.is_grouped() {
             let reason = format!("is {fact}, transposed: groups lie along a weight's rows and cannot be read so");
@@ -84,15 +100,6 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        convert(fact.dtype, weight, out);
         Ok(())
-    }
-}
-
-/// Changes the storage of the rows in `bytes` to that of `weight`.
-fn convert(from: DType, weight: &Weight, bytes: &mut Vec<u8>) {
-    let (to, columns) = (weight.fact.dtype, weight.fact.shape.columns());
-    if from != to {
-        *bytes = recode(from, to, bytes, columns);
     }
 }

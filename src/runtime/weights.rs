@@ -1,8 +1,9 @@
 //! Weights on the GPU: uploaded once, by name, whatever plans use them.
 
+use super::narrow::Narrow;
 use super::source::{BLOCK, Reader};
 use crate::gpu::{Buffer, Gpu, Upload, Usage};
-use crate::graph::{Plan, Shard, Source, Tensors, Weight, WeightBuffer, WeightUse};
+use crate::graph::{Plan, Shard, Tensors, Weight, WeightBuffer, WeightUse};
 use crate::kernels::{Launch, random};
 use crate::tensor::Fact;
 use crate::{Error, Result};
@@ -25,8 +26,8 @@ impl Weights {
     /// Uploads every weight that `plan` uses.
     pub(super) async fn upload(gpu: &Gpu, plan: &Plan, tensors: &dyn Tensors, progress: Progress<'_>) -> Result<Self> {
         let total = plan.weight_bytes();
-        let (reader, bytes) = (Reader::new(tensors), Vec::new());
-        let mut loading = Loading { gpu, tensors, reader, upload: Upload::new(gpu), bytes, done: 0, total };
+        let (reader, upload, narrow) = (Reader::new(tensors), Upload::new(gpu), Narrow::new(gpu));
+        let mut loading = Loading { gpu, reader, upload, narrow, bytes: Vec::new(), done: 0, total };
         let make = |buffer: &WeightBuffer| gpu.buffer(&buffer.name, buffer.bytes, Usage::Weights);
         let buffers = plan.weight_buffers.iter().map(make).collect::<Result<Vec<_>>>()?;
         for used in &plan.weights {
@@ -48,9 +49,9 @@ impl Weights {
 
 struct Loading<'a> {
     gpu: &'a Gpu,
-    tensors: &'a dyn Tensors,
     reader: Reader<'a>,
     upload: Upload,
+    narrow: Narrow<'a>,
     bytes: Vec<u8>,
     done: u64,
     total: u64,
@@ -58,39 +59,49 @@ struct Loading<'a> {
 
 impl Loading<'_> {
     async fn shard(&mut self, used: &WeightUse, shard: &Shard, buffer: &Buffer, progress: Progress<'_>) -> Result<()> {
-        let (fact, rows) = (&used.weight.fact, &shard.rows);
-        let row_bytes = fact.row_bytes();
-        let place = buffer.slice(shard.offset, (rows.len() * row_bytes) as u64);
-        if let Some(launch) = self.random(&used.weight, rows.clone(), shard.offset) {
-            self.gpu.run(&launch, &[("y", place.clone())]).await?;
-            self.done += place.bytes();
-            progress(self.done, self.total);
-            return Ok(());
-        }
-        // Rows pass through `f32` where their storage changes.
-        let block = if self.reader.copies(&used.weight)? { PIECE } else { BLOCK };
-        let block = (block / row_bytes.max(4 * fact.shape.columns()).max(1)).max(1);
-        for first in rows.clone().step_by(block) {
-            let last = rows.end.min(first + block);
-            self.reader.rows(&used.weight, first..last, &mut self.bytes)?;
-            pad_rows(fact, &mut self.bytes);
-            let offset = shard.offset + ((first - rows.start) * row_bytes) as u64;
-            self.upload.write(&buffer.slice(offset, self.bytes.len() as u64), &self.bytes).await?;
-            self.done += self.bytes.len() as u64;
+        let (weight, rows) = (&used.weight, &shard.rows);
+        let row_bytes = weight.fact.row_bytes();
+        let place = |rows: &Range<usize>| {
+            let first = (rows.start - shard.rows.start) * row_bytes;
+            buffer.slice(shard.offset + first as u64, (rows.len() * row_bytes) as u64)
+        };
+        let aligned = shard.offset.is_multiple_of(u64::from(self.gpu.caps().binding_alignment));
+        let random = self.random(weight, rows).filter(|_| aligned);
+        let narrowed = self.narrow.rows_at_once(weight, &self.reader)?.filter(|_| aligned);
+        let at_once = match (&random, narrowed) {
+            (Some(_), _) => rows.len(),
+            (None, Some(at_once)) => at_once,
+            (None, None) => self.rows_at_once(weight)?,
+        };
+        for first in rows.clone().step_by(at_once.max(1)) {
+            let part = first..rows.end.min(first + at_once);
+            let to = place(&part);
+            let bytes = to.bytes();
+            match (&random, narrowed) {
+                (Some(launch), _) => self.gpu.run(launch, &[("y", to)]).await?,
+                (None, Some(_)) => self.narrow.rows(weight, part, to, &mut self.reader, &mut self.upload).await?,
+                (None, None) => {
+                    self.reader.rows(weight, part, &mut self.bytes)?;
+                    pad_rows(&weight.fact, &mut self.bytes);
+                    self.upload.write(&to, &self.bytes).await?;
+                }
+            }
+            self.done += bytes;
             progress(self.done, self.total);
         }
         Ok(())
     }
 
+    /// Rows of `weight` that the host reads at once: they pass through `f32` where their storage changes.
+    fn rows_at_once(&self, weight: &Weight) -> Result<usize> {
+        let block = if self.reader.dtype(weight)? == weight.fact.dtype { PIECE } else { BLOCK };
+        Ok((block / weight.fact.row_bytes().max(4 * weight.fact.shape.columns()).max(1)).max(1))
+    }
+
     /// The launch that makes rows of `weight` on the device, where it is a matrix of random numbers.
-    fn random(&self, weight: &Weight, rows: Range<usize>, offset: u64) -> Option<Launch> {
-        if !offset.is_multiple_of(u64::from(self.gpu.caps().binding_alignment)) {
-            return None;
-        }
-        let Source::Tensor { name, rows: all, transposed: false } = &weight.source else { return None };
-        let [_, columns] = *weight.fact.shape.axes() else { return None };
-        let rows = all.start + rows.start..all.start + rows.end;
-        random::launch(self.tensors.random(name)?, rows, columns, weight.fact.dtype)
+    fn random(&self, weight: &Weight, rows: &Range<usize>) -> Option<Launch> {
+        let (numbers, rows) = self.reader.random(weight, rows)?;
+        random::launch(numbers, rows, weight.fact.shape.columns(), weight.fact.dtype)
     }
 }
 

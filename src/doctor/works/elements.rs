@@ -3,7 +3,8 @@
 use crate::doctor::data::{Matrix, Rng};
 use crate::doctor::work::{Output, Work};
 use crate::kernels::activation::{self, Act};
-use crate::kernels::{add, gated, scale};
+use crate::kernels::{add, gated, quantize, scale};
+use crate::tensor::DType;
 
 /// One rounding.
 const ROUNDED: f64 = 1e-14;
@@ -13,6 +14,20 @@ const EACH_ROUNDED: f64 = 1.2e-7;
 const EXPONENTIAL: f64 = 1e-10;
 /// Of one element, below zero where the value itself is an exponential.
 const EACH_EXPONENTIAL: f64 = 2e-5;
+
+/// Of scales that are equally good before they are rounded to halves, one may be rounded further than the other.
+const WORSE: f64 = 1e-2;
+
+/// `quantize`: `x` from its storage to a grouped one, if there is a way.
+pub fn quantize(x: &Matrix, to: DType) -> Work {
+    let kept = quantize::reference(&x.exact(), to);
+    let launch = quantize::launch(x.rows(), x.columns, x.dtype, to);
+    Work {
+        launches: launch.into_iter().map(|launch| (launch, vec![])).collect(),
+        inputs: vec![("weight", x.bytes())],
+        outputs: vec![Output::groups("y", to, x.columns, x.exact(), kept, WORSE)],
+    }
+}
 
 /// `add`: a + b.
 pub fn add(seed: &str, rows: usize, columns: usize) -> Work {

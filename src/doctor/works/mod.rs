@@ -11,7 +11,7 @@ mod runs;
 mod tokens;
 
 pub use attention::{Attention, Scene};
-pub use elements::{activation, add, gated, scale, wide};
+pub use elements::{activation, add, gated, quantize, scale, wide};
 pub use linear::{Product, ProductData};
 pub use qkv::qkv;
 pub use rows::{argmax, embed, layer_norm, rms_norm, sample};
