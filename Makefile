@@ -64,7 +64,7 @@ doc: toolchain
 examples: toolchain driver
 	@for example in $(EXAMPLES); do \
 		echo "== example $$example"; \
-		printf 'The wheel turned.\nAnd the stone?\n' | $(CARGO) run -q --release --example "$$example"; \
+		printf 'Tell me a story about a fox and a lantern.\nThank you!\n' | $(CARGO) run -q --release --example "$$example"; \
 	done
 
 # Besides the golden tests, those of a long run's memory: drivers leak too.
