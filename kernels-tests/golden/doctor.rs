@@ -37,8 +37,30 @@ fn kinds(engine: &Engine) -> Vec<String> {
 }
 
 fn certificate(gpu: &Gpu) -> Certificate {
-    let findings = block_on(examine(gpu, &mut |_, _| ())).unwrap();
+    let mut gpu = gpu.clone();
+    let findings = block_on(examine(&mut gpu, &mut |_, _| ())).unwrap();
     Certificate::new(Device::new(gpu.info()), "2026-11-25T12:00:00Z", findings)
+}
+
+#[test]
+fn a_variant_that_loses_the_device_is_left_alone_and_the_others_are_examined() {
+    on_gpu(|gpu| {
+        let first = block_on(Gpu::open(&Choice::default())).unwrap();
+        let mut examined = first.clone();
+        let findings = block_on(examine(&mut examined, &mut |done, _| {
+            if done == 5 {
+                first.destroy();
+            }
+        }));
+        let found = Certificate::new(Device::new(gpu.info()), "2026-11-25T12:00:00Z", findings.unwrap());
+        let failed: Vec<_> = found.kernels.iter().filter_map(|finding| finding.failure.as_deref()).collect();
+        assert!(matches!(failed[..], [failure] if failure.contains("it was destroyed")), "{failed:?}");
+        assert_eq!((found.verdict, found.refused.len()), (Verdict::PassedWithout, 1));
+        assert!(found.kernels.len() > 20, "{}", found.kernels.len());
+        // What comes after the examination goes on with the device that was opened then.
+        assert!(first.health().is_err() && examined.health().is_ok());
+        assert_eq!(examined.caps(), gpu.caps());
+    });
 }
 
 #[test]

@@ -56,9 +56,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for sentence in advice(&system, &kinds) {
         report.line(&format!("missing  {sentence}"))?;
     }
-    let gpu = block_on(Gpu::open(&open::choice(arguments.adapter.as_deref())))?;
+    let mut gpu = block_on(Gpu::open(&open::choice(arguments.adapter.as_deref())))?;
     report.line(&format!("\nexamining {}: {}\n", gpu.info().index, gpu.info().name))?;
-    let certificate = prove(&gpu, &mut report)?;
+    let certificate = prove(&mut gpu, &mut report)?;
     match &arguments.json {
         Some(_) if machine => writeln!(std::io::stdout().lock(), "{}", certificate.to_json()?)?,
         Some(path) => certificate.write(path)?,
@@ -71,7 +71,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs everything, tells it, and keeps it.
-fn prove(gpu: &Gpu, report: &mut Report) -> anyhow::Result<Certificate> {
+fn prove(gpu: &mut Gpu, report: &mut Report) -> anyhow::Result<Certificate> {
     let begin = Instant::now();
     let bar = progress_bar(report.quiet);
     let findings = block_on(examine(gpu, &mut |done, all| {

@@ -45,24 +45,36 @@ impl Finding {
     }
 }
 
+/// Devices that may be lost before an adapter is given up.
+const LOSSES: usize = 8;
+
 /// Runs the conformance set on `gpu` as it is, without regard to what it refuses. `progress` is told the pieces done and
 /// the pieces in all.
 ///
+/// What a driver refuses, computes wrongly or breaks down at is a finding and no error: a device that is lost is opened
+/// anew, which `gpu` then is, and kinds of variants that lost one are not tried again.
+///
 /// # Errors
-/// [`Error::DeviceLost`] or [`Error::OutOfMemory`], after which nothing more can be told. What a driver refuses or
-/// computes wrongly is a finding and no error.
-pub async fn examine(gpu: &Gpu, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<Finding>> {
-    let gpu = gpu.refusing([]);
-    let (trials, mut found) = (trials(gpu.caps()), Findings::default());
+/// [`Error::OutOfMemory`], [`Error::DeviceLost`] where that happens again and again, and those of
+/// [`Gpu::open`](crate::gpu::Gpu::open) where the adapter cannot be opened any more.
+pub async fn examine(gpu: &mut Gpu, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<Finding>> {
+    *gpu = gpu.refusing([]);
+    let (trials, mut found, mut losses) = (trials(gpu.caps()), Findings::default(), BTreeSet::new());
     for (done, trial) in trials.iter().enumerate() {
         progress(done, trials.len());
         let begin = Instant::now();
         let work = (trial.work)(&format!("doctor/{}/{done}", trial.kernel));
-        if !found.is_new(&work) {
+        let kinds = || work.launches.iter().map(|(launch, _)| launch.variant.kind());
+        if !found.is_new(&work) || kinds().any(|kind| losses.contains(&kind)) {
             continue;
         }
-        let outcome = match run(&gpu, &work).await {
+        let outcome = match run(gpu, &work).await {
             Ok(written) => written.and_then(|written| compare(&work, &written)),
+            Err(error @ Error::DeviceLost { .. }) if losses.len() < LOSSES => {
+                losses.extend(kinds());
+                *gpu = gpu.reopen().await?;
+                Err(error.to_string())
+            }
             Err(error @ (Error::DeviceLost { .. } | Error::OutOfMemory { .. })) => return Err(error),
             Err(error) => Err(error.to_string()),
         };

@@ -89,6 +89,21 @@ impl Gpu {
         Ok(Self::assemble(info, granted, device, queue))
     }
 
+    /// Opens the same adapter anew, with what this device was granted: where that one was lost.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`Error::NoAdapter`] also where another adapter stands in its place now.
+    pub async fn reopen(&self) -> Result<Self> {
+        let here = self.info();
+        let opened = Self::open_with(&Choice::adapter(here.index.to_string()), Some(self.caps().clone())).await?;
+        let there = opened.info();
+        if (&there.name, there.backend) != (&here.name, here.backend) {
+            let reason = format!("{} ({}) is no longer there; {} is in its place", here.name, here.backend, there.name);
+            return Err(Error::NoAdapter { reason });
+        }
+        Ok(opened)
+    }
+
     /// Takes a device that a program opened for itself, so that both work on the same one.
     ///
     /// Kernels use what the device was granted: request the features `SHADER_F16`, `SUBGROUP` and, for prompts,
