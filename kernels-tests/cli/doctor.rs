@@ -38,6 +38,9 @@ fn a_certificate_is_kept_and_every_command_heeds_it() {
     assert!(!first.stderr.contains("found kernels wrong"), "{}", first.stderr);
     assert_eq!(first.printed(), greedy);
 
+    let planned = || with(cache, quernel(["plan", "-m", golden.dir.to_str().unwrap()]));
+    let plan = planned().printed();
+
     // Some of the kernels that it uses are refused: others take their places.
     let refuse = |kinds: Vec<&Value>| {
         let mut refusing = certificate.clone();
@@ -49,6 +52,9 @@ fn a_certificate_is_kept_and_every_command_heeds_it() {
     let without = answer(&[]);
     assert!(without.stderr.contains("found kernels wrong here, which are not used: "), "{}", without.stderr);
     assert_eq!(without.printed(), greedy);
+    let other = planned();
+    assert!(other.stderr.contains("found kernels wrong here"), "{}", other.stderr);
+    assert_ne!(other.printed(), plan);
 
     // All are: the model cannot run, unless the verdict is not to count.
     refuse(products().collect());

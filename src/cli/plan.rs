@@ -1,12 +1,11 @@
 //! `quernel plan`: what a step does, without doing it.
 
 use super::args::{kv, weights};
-use super::{model, open};
+use super::doctor::VerdictArguments;
+use super::model;
 use clap::Args;
-use pollster::block_on;
 use quernel::checkpoint::Checkpoint;
 use quernel::engine::EngineOptions;
-use quernel::gpu::Gpu;
 use quernel::graph::{Plan, StepShape};
 use quernel::kernels::{KvFormat, PAGE_TOKENS, Policy};
 use quernel::model::{Model, Outputs};
@@ -38,6 +37,8 @@ pub struct Arguments {
     /// The GPU: an index of `quernel devices`, a part of the name, or a PCI id
     #[arg(long, value_name = "ADAPTER")]
     adapter: Option<String>,
+    #[command(flatten)]
+    verdict: VerdictArguments,
     /// Plan for WebGPU's default limits and no optional feature
     #[arg(long, conflicts_with = "adapter")]
     baseline: bool,
@@ -64,7 +65,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let caps = if arguments.baseline {
         Caps::baseline()
     } else {
-        block_on(Gpu::open(&open::choice(arguments.adapter.as_deref())))?.caps().clone()
+        arguments.verdict.open(arguments.adapter.as_deref(), false)?.caps().clone()
     };
     let pages = context.div_ceil(PAGE_TOKENS);
     let shape = StepShape { tokens: arguments.tokens, outputs: 1, sequences: 1, table_pitch: pages };

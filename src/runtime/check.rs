@@ -1,12 +1,18 @@
 //! The GPU and the reference side by side, node by node.
 
-use super::reference::{Step, Values};
+use super::reference::{Held, Step, Values};
+use super::source::Reader;
 use super::{Executor, PlanId, Reference, StepInputs, Ticket};
 use crate::error::Divergence;
 use crate::graph::{Graph, Node, Op, Tensors};
 use crate::kernels::{KvFormat, Variant};
+use crate::quant::decode;
 use crate::tensor::{DType, Fact};
 use crate::{Error, Result};
+
+/// What weights that the device quantized may differ from the host's: it may take the other of two scales that are nearly
+/// as good, once in thousands of groups.
+const OTHER_SCALES: f64 = 1e-3;
 
 /// Elements shown of a value that diverges.
 const SHOWN: usize = 4;
@@ -14,8 +20,8 @@ const SHOWN: usize = 4;
 impl Executor {
     /// Runs one step a node at a time, and compares every value with what `reference` makes of the same inputs.
     ///
-    /// The reference is given the GPU's own values, so that an error is found where it is made and not where it has
-    /// grown. Afterwards the step's outputs are on the GPU as after [`run`](Self::run), to be read with
+    /// The reference is given the GPU's own values, and its own groups of weights, so that an error is found where it is
+    /// made and not where it has grown. Afterwards the step's outputs are on the GPU as after [`run`](Self::run), to be read with
     /// [`read`](Self::read).
     ///
     /// # Errors
@@ -33,7 +39,8 @@ impl Executor {
         let mut values = Values::new(graph);
         resident.write_step(self.gpu(), inputs)?;
         for (index, node) in graph.nodes.iter().enumerate() {
-            let expected = reference.node(node, Step { graph, tensors, values: &values, inputs })?;
+            let held = &self.held(plan, node, tensors).await?;
+            let expected = reference.node(node, Step { graph, tensors, held, values: &values, inputs })?;
             self.gpu().submit(resident.encode_node(self.gpu(), index)?)?;
             let found = match resident.value(index) {
                 Some((fact, slice)) => unpadded(fact, &self.gpu().read(slice).await?),
@@ -52,6 +59,29 @@ impl Executor {
         }
         // The whole step once more: it puts the outputs where they are read from, and writes the same keys and values.
         self.run(plan, inputs)
+    }
+
+    /// The weights of `node` that are groups, as they lie on the device, each held against what the host makes of it.
+    async fn held(&self, plan: PlanId, node: &Node, tensors: &dyn Tensors) -> Result<Held> {
+        let plan = &self.resident(plan)?.plan;
+        let mut held = Held::new();
+        for value in &node.inputs {
+            let Op::Weight(index) = plan.graph.nodes[value.node()].op else { continue };
+            let used = &plan.weights[index];
+            let Fact { dtype, shape } = &used.weight.fact;
+            if !dtype.is_grouped() {
+                continue;
+            }
+            let rows = self.weights().read(self.gpu(), plan, used).await?;
+            let found: Vec<f64> = decode(*dtype, &rows, shape.columns()).into_iter().map(f64::from).collect();
+            let expected = Reader::new(tensors).values(&used.weight, 0..shape.rows())?;
+            if let Some(mut divergence) = compare(&plan.graph, node, OTHER_SCALES, &found, &expected) {
+                divergence.op = format!("quantizing {} to {}", used.weight.name, used.weight.fact);
+                return Err(Error::Diverged(Box::new(divergence)));
+            }
+            held.insert(used.weight.name.clone(), rows);
+        }
+        Ok(held)
     }
 }
 

@@ -96,6 +96,10 @@ impl Executor {
         })
     }
 
+    pub(super) fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
     /// The device it runs on.
     pub fn gpu(&self) -> &Gpu {
         &self.gpu

@@ -5,7 +5,10 @@ use super::source::{BLOCK, Reader};
 use crate::graph::{Cache, Graph, Linear, Node, Op, StepInput, Tensors, Value, Weight};
 use crate::kernels::linear::{Form, Output};
 use crate::kernels::{self, PAGE_TOKENS, attention, rope};
+use crate::quant::decode;
 use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Computes graphs of one model, keeping keys and values from step to step, rounded to the graph's format of the cache.
 ///
@@ -89,7 +92,8 @@ impl Reference {
     pub fn run(&mut self, graph: &Graph, tensors: &dyn Tensors, inputs: &StepInputs) -> Result<Vec<Vec<f64>>> {
         let mut values = Values::new(graph);
         for (index, node) in graph.nodes.iter().enumerate() {
-            let numbers = self.node(node, Step { graph, tensors, values: &values, inputs })?;
+            let held = &Held::new();
+            let numbers = self.node(node, Step { graph, tensors, held, values: &values, inputs })?;
             values.put(index, numbers);
             values.release(node);
         }
@@ -158,11 +162,15 @@ impl Reference {
     }
 }
 
+/// Rows of weights in their own storage, by the weights' names: those that are not to be read from tensors.
+pub(super) type Held = BTreeMap<String, Vec<u8>>;
+
 /// What a node is computed from.
 #[derive(Clone, Copy)]
 pub(super) struct Step<'a> {
     pub(super) graph: &'a Graph,
     pub(super) tensors: &'a dyn Tensors,
+    pub(super) held: &'a Held,
     pub(super) values: &'a Values,
     pub(super) inputs: &'a StepInputs,
 }
@@ -240,7 +248,7 @@ impl Step<'_> {
         let block = (BLOCK / (4 * columns).max(1)).max(1);
         for first in (0..rows).step_by(block) {
             let last = rows.min(first + block);
-            let part = reader.values(weight, first..last)?;
+            let part = self.rows(&mut reader, weight, first..last)?;
             let bias = bias.as_ref().map(|bias| &bias[first..last]);
             let part = kernels::linear::reference(x, &part, bias, columns);
             for (token, part) in part.chunks(last - first).enumerate() {
@@ -253,7 +261,7 @@ impl Step<'_> {
     /// The numbers of a vector that is a weight, or of a value.
     fn operand(self, value: Value) -> Result<Vec<f64>> {
         match self.weight(value) {
-            Some(weight) => Reader::new(self.tensors).values(weight, 0..weight.fact.shape.rows()),
+            Some(weight) => self.rows(&mut Reader::new(self.tensors), weight, 0..weight.fact.shape.rows()),
             None => Ok(self.values.get(value).to_vec()),
         }
     }
@@ -266,9 +274,17 @@ impl Step<'_> {
             return Ok(vec![0.0; columns]);
         }
         match self.weight(table) {
-            Some(weight) => reader.values(weight, row..row + 1),
+            Some(weight) => self.rows(reader, weight, row..row + 1),
             None => Ok(self.values.get(table)[row * columns..(row + 1) * columns].to_vec()),
         }
+    }
+
+    /// The numbers of rows of a weight.
+    fn rows(self, reader: &mut Reader<'_>, weight: &Weight, rows: Range<usize>) -> Result<Vec<f64>> {
+        let Some(held) = self.held.get(&weight.name) else { return reader.values(weight, rows) };
+        let (row, columns) = (weight.fact.row_bytes(), weight.fact.shape.columns());
+        let values = decode(weight.fact.dtype, &held[rows.start * row..rows.end * row], columns);
+        Ok(values.into_iter().map(f64::from).collect())
     }
 
     /// Columns of a node's first input.

@@ -40,6 +40,17 @@ impl Weights {
         Ok(Self { buffers: names.zip(buffers).collect() })
     }
 
+    /// The rows of a weight of `plan`, as they lie on the device.
+    pub(super) async fn read(&self, gpu: &Gpu, plan: &Plan, used: &WeightUse) -> Result<Vec<u8>> {
+        let mut rows = Vec::new();
+        for shard in &used.shards {
+            let buffer = self.buffer(&plan.weight_buffers[shard.buffer].name)?;
+            let bytes = (shard.rows.len() * used.weight.fact.row_bytes()) as u64;
+            rows.extend(gpu.read(buffer.slice(shard.offset, bytes)).await?);
+        }
+        Ok(rows)
+    }
+
     /// The buffer of that name.
     pub(super) fn buffer(&self, name: &str) -> Result<&Buffer> {
         let found = self.buffers.get(name);
