@@ -90,8 +90,7 @@ fn prove(gpu: &mut Gpu, report: &mut Report) -> anyhow::Result<Certificate> {
     let trusted = gpu.refusing(certificate.refused.clone());
     #[cfg(feature = "storyteller")]
     {
-        let model = block_on(quernel::doctor::storyteller(&trusted))?;
-        certificate = certificate.with_model(model);
+        certificate = certificate.with_model(block_on(quernel::doctor::storyteller(&trusted))?);
     }
     for model in &certificate.models {
         report.model(model)?;

@@ -28,10 +28,11 @@ struct Story {
     greedy: Vec<u32>,
 }
 
-/// Holds the storyteller on `gpu` to what transformers computes with its weights: the logits of a text, and a story.
+/// Holds the storyteller on `gpu` to what transformers computes with its weights: the logits of a text, and a story. That
+/// it cannot be loaded or run there is a finding too.
 ///
 /// # Errors
-/// What loading and running a model returns.
+/// [`Error::BadFile`] and [`Error::BadTensor`] where what is compiled in is damaged.
 pub async fn storyteller(gpu: &Gpu) -> Result<ModelFinding> {
     let folder = Path::new(STORYTELLER);
     let path = folder.join("expected.json");
@@ -42,8 +43,6 @@ pub async fn storyteller(gpu: &Gpu) -> Result<ModelFinding> {
     let mut bytes = Vec::new();
     stored.read_rows("logits", 0..stored.fact("logits")?.shape.rows(), &mut bytes)?;
     let logits: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
-    let options = EngineOptions { kv: KvFormat::F32, ..EngineOptions::default() };
-    let mut engine = Engine::open(folder, gpu.clone(), options, &mut |_, _| ()).await?;
     let golden = Golden {
         name: "storyteller",
         tokens: &expected.tokens,
@@ -52,5 +51,10 @@ pub async fn storyteller(gpu: &Gpu) -> Result<ModelFinding> {
         prompt: &story.prompt,
         greedy: &story.greedy,
     };
-    model_check(&mut engine, golden).await
+    let options = EngineOptions { kv: KvFormat::F32, ..EngineOptions::default() };
+    let checked = match Engine::open(folder, gpu.clone(), options, &mut |_, _| ()).await {
+        Ok(mut engine) => model_check(&mut engine, golden).await,
+        Err(error) => Err(error),
+    };
+    Ok(checked.unwrap_or_else(|error| ModelFinding::failed(&golden, &error)))
 }

@@ -1,7 +1,7 @@
 //! A whole model against logits that are known to be right.
 
-use crate::Result;
 use crate::engine::{Engine, SamplerOptions};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// What a model must compute.
@@ -40,6 +40,18 @@ pub struct ModelFinding {
 }
 
 impl ModelFinding {
+    /// Of a model that computed nothing, because of `error`.
+    pub fn failed(golden: &Golden<'_>, error: &Error) -> Self {
+        Self {
+            model: golden.name.to_owned(),
+            error: f64::MAX,
+            allowed: golden.allowed,
+            right_tokens: 0,
+            tokens: golden.greedy.len(),
+            failure: Some(error.to_string()),
+        }
+    }
+
     /// Whether all was right.
     pub fn passed(&self) -> bool {
         self.failure.is_none() && self.error <= self.allowed && self.right_tokens == self.tokens
@@ -50,13 +62,13 @@ impl ModelFinding {
 /// cache in `f32` leave arithmetic alone to differ.
 ///
 /// # Errors
-/// What running the engine returns, and [`Error::Option`](crate::Error::Option) where there are not as many logits as
+/// What running the engine returns, and [`Error::Option`] where there are not as many logits as
 /// the tokens and the model's vocabulary make.
 pub async fn model_check(engine: &mut Engine, golden: Golden<'_>) -> Result<ModelFinding> {
     let vocab = engine.model().vocab();
     if golden.logits.len() != golden.tokens.len() * vocab {
         let reason = format!("{} logits are not {} tokens' of {vocab}", golden.logits.len(), golden.tokens.len());
-        return Err(crate::Error::option("golden logits", reason));
+        return Err(Error::option("golden logits", reason));
     }
     let mut found = Vec::with_capacity(golden.logits.len());
     let mut keep = |_: usize, rows: &[f32]| {

@@ -260,7 +260,12 @@ fn more_lost(values: &[f64], found: &[f64], kept: &[f64], worse: f64) -> Vec<f64
         let lost = |back: &[f64]| values.iter().zip(back).map(|(x, y)| (x * (x - y)).powi(2)).sum::<f64>();
         let all = values.iter().map(|x| x.powi(4)).sum::<f64>();
         let more = lost(found) - lost(kept) * (1.0 + worse);
-        if found == kept { 0.0 } else { more / all }
+        match more / all {
+            _ if found == kept => 0.0,
+            // What is no number is all wrong.
+            share if share.is_nan() => f64::INFINITY,
+            share => share,
+        }
     });
     more.collect()
 }

@@ -97,21 +97,27 @@ pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String> {
 }
 
 /// Writes a file whole, and makes its folder where it is missing. Whoever reads it meanwhile finds the old one or the new.
+/// A link is followed, and what is no file, such as a pipe or a terminal, is written to as it is.
 ///
 /// # Errors
 /// [`Error::Io`].
 pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
     let failed = |error| Error::io(path, error);
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(&target).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let file = fs::OpenOptions::new().write(true).open(&target);
+        return file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed);
+    }
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(failed)?;
     }
     // A name of this process's own, so that two that write at once do not mix.
-    let new = path.with_extension(format!("{}.new", std::process::id()));
+    let new = target.with_extension(format!("{}.new", std::process::id()));
     let written = fs::File::create(&new).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     });
-    written.and_then(|()| fs::rename(&new, path)).map_err(|error| {
+    written.and_then(|()| fs::rename(&new, &target)).map_err(|error| {
         fs::remove_file(&new).ok();
         failed(error)
     })
@@ -185,5 +191,19 @@ mod tests {
         assert!(file.read_at(&mut end, length - 1).is_err() && file.read_at(&mut end, u64::MAX).is_err());
         let error = open(&folder.join("vocab.json")).unwrap_err().to_string();
         assert!(error.contains("vocab.json"), "{error}");
+    }
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_followed_and_a_device_stays_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("kept.json"), dir.path().join("link.json"));
+        replace(&file, "old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        replace(&link, "new").unwrap();
+        assert!(fs::read_to_string(&file).unwrap() == "new" && fs::symlink_metadata(&link).unwrap().is_symlink());
+        replace(Path::new("/dev/null"), "nothing").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is left beside them");
+        assert!(replace(dir.path(), "a folder").is_err());
     }
 }

@@ -39,7 +39,7 @@ impl Executor {
         let mut values = Values::new(graph);
         resident.write_step(self.gpu(), inputs)?;
         for (index, node) in graph.nodes.iter().enumerate() {
-            let held = &self.held(plan, node, tensors).await?;
+            let held = &self.held(plan, (index, node), tensors).await?;
             let expected = reference.node(node, Step { graph, tensors, held, values: &values, inputs })?;
             self.gpu().submit(resident.encode_node(self.gpu(), index)?)?;
             let found = match resident.value(index) {
@@ -62,12 +62,12 @@ impl Executor {
     }
 
     /// The weights of `node` that are groups, as they lie on the device, each held against what the host makes of it.
-    async fn held(&self, plan: PlanId, node: &Node, tensors: &dyn Tensors) -> Result<Held> {
+    async fn held(&self, plan: PlanId, (index, node): (usize, &Node), tensors: &dyn Tensors) -> Result<Held> {
         let plan = &self.resident(plan)?.plan;
         let mut held = Held::new();
         for value in &node.inputs {
-            let Op::Weight(index) = plan.graph.nodes[value.node()].op else { continue };
-            let used = &plan.weights[index];
+            let Op::Weight(weight) = plan.graph.nodes[value.node()].op else { continue };
+            let used = &plan.weights[weight];
             let Fact { dtype, shape } = &used.weight.fact;
             if !dtype.is_grouped() {
                 continue;
@@ -76,7 +76,9 @@ impl Executor {
             let found: Vec<f64> = decode(*dtype, &rows, shape.columns()).into_iter().map(f64::from).collect();
             let expected = Reader::new(tensors).values(&used.weight, 0..shape.rows())?;
             if let Some(mut divergence) = compare(&plan.graph, node, OTHER_SCALES, &found, &expected) {
+                divergence.node = index;
                 divergence.op = format!("quantizing {} to {}", used.weight.name, used.weight.fact);
+                divergence.variant = "quantize".to_owned();
                 return Err(Error::Diverged(Box::new(divergence)));
             }
             held.insert(used.weight.name.clone(), rows);

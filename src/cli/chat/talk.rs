@@ -99,10 +99,12 @@ impl Talk {
 
     /// Says `text` to the model, and prints its answer. Where that fails nothing was said.
     pub fn say(&mut self, text: String) -> anyhow::Result<()> {
+        let from = self.from;
         self.messages.push(Message::new("user", text));
         let answered = self.answer();
         if answered.is_err() {
             self.messages.pop();
+            self.from = from;
         }
         answered
     }
@@ -116,9 +118,11 @@ impl Talk {
         }
         self.seed = self.seed.wrapping_add(1);
         self.session.reseed(self.seed)?;
+        let from = self.from;
         let answered = self.answer();
         if answered.is_err() {
             self.messages.extend(last);
+            self.from = from;
         }
         answered
     }
@@ -165,7 +169,7 @@ impl Talk {
         loop {
             let stop = self.pieces(cancel, &mut answer, &mut out);
             let written = self.session.tokens()[begin..].to_vec();
-            self.last.written += written.len();
+            self.last.written = written.len();
             let again = matches!(stop, Ok(Some(Stop::Context))) && self.shift && self.forget();
             if !again {
                 if out.is_terminal() || stop.is_ok() {
@@ -176,7 +180,7 @@ impl Talk {
             let (shorter, mut tokens) = self.prompt()?;
             *text = shorter;
             // What is written is read again behind a shorter conversation, token by token as it was chosen.
-            begin = tokens.len() + written.len();
+            begin = tokens.len();
             tokens.extend(written);
             take_up(&mut self.session, &tokens)?;
         }

@@ -52,8 +52,11 @@ fn none(wanted: &str, names: &[String]) -> String {
         [] => String::new(),
         names => format!("; it has {}", names.join(", ")),
     };
-    let which = if wanted == DEFAULT { "no chat template".to_owned() } else { format!("no chat template {wanted:?}") };
-    format!("has {which}{others}; --chat-template FILE gives one, --chat-template chatml takes a common form")
+    let (which, note) = match wanted {
+        DEFAULT => ("no chat template".to_owned(), ""),
+        name => (format!("no chat template {name:?}"), " (a hub model's additional_chat_templates are not fetched)"),
+    };
+    format!("has {which}{others}; --chat-template FILE gives one, --chat-template chatml takes a common form{note}")
 }
 
 /// Names lead to files, and must not lead elsewhere.

@@ -128,10 +128,22 @@ fn rsplit(text: &str, args: &[Value]) -> Result<Value, Error> {
     let most = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX - 1) + 1;
     let mut parts: Vec<&str> = match at {
         Some(at) => text.rsplitn(most, at).collect(),
-        None => text.rsplitn(most, is_space).filter(|part| !part.is_empty()).collect(),
+        None => rsplit_blanks(text, most),
     };
     parts.reverse();
     Ok(parts.into_iter().map(Value::from).collect())
+}
+
+/// At most as many parts from the right, between runs of blanks; the last has its own blanks but none at its end.
+fn rsplit_blanks(text: &str, most: usize) -> Vec<&str> {
+    let (mut rest, mut parts) = (text.trim_end_matches(is_space), Vec::new());
+    while !rest.is_empty() {
+        let cut = rest.char_indices().rev().find(|(_, char)| is_space(*char)).filter(|_| parts.len() + 1 < most);
+        let (left, part) = cut.map_or(("", rest), |(at, char)| (&rest[..at], &rest[at + char.len_utf8()..]));
+        parts.push(part);
+        rest = left.trim_end_matches(is_space);
+    }
+    parts
 }
 
 /// A capital after everything that has no case.
@@ -151,4 +163,25 @@ fn title(text: &str) -> String {
 fn zfill(text: &str, width: usize) -> String {
     let (sign, digits) = text.split_at(usize::from(text.starts_with(['+', '-'])));
     format!("{sign}{}{digits}", "0".repeat(width.saturating_sub(text.chars().count())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Python has it: `text.rsplit(None, most - 1)`.
+    #[test]
+    fn blanks_are_split_at_from_the_right() {
+        let split = |text, most| {
+            let mut parts = rsplit_blanks(text, most);
+            parts.reverse();
+            parts
+        };
+        assert_eq!(split("a b  c", 2), ["a b", "c"]);
+        assert_eq!(split("a b ", 2), ["a", "b"]);
+        assert_eq!(split(" a\u{3000}b", 2), [" a", "b"]);
+        assert_eq!(split(" a b ", 1), [" a b"]);
+        assert_eq!(split("  a \t b\n", usize::MAX), ["a", "b"]);
+        assert!(split(" \n", 3).is_empty());
+    }
 }
