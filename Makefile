@@ -27,7 +27,7 @@ help:
 	@echo 'make golden               the golden checkpoints; golden-all-drivers: on four software drivers'
 	@echo 'make examples             runs each example'
 	@echo 'make fixtures             makes the fixtures in assets anew (needs 5 GB for torch); fixtures-check only compares'
-	@echo 'make storyteller          trains the model inside anew: an hour on 2 cores (needs 5 GB for torch)'
+	@echo 'make storyteller          trains the model inside anew: two hours on 2 cores (needs 5 GB for torch)'
 	@echo 'make toolchain            installs Rust if there is none; make driver: a software GPU driver if there is none'
 	@echo
 	@echo 'With DRIVER=NAME any of these runs on one software driver: $(DRIVERS).'

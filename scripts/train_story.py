@@ -1,12 +1,12 @@
 """Trains the model inside: a small Llama that tells the stories of `src/story`.
 
     cargo run --release --example stories -- 400000 1 > target/story/corpus.jsonl
-    python scripts/train_story.py target/story --minutes 60
+    python scripts/train_story.py target/story --compile
 
 Everything is made from the corpus, which a seed names: the tokenizer (byte-level BPE), and the weights. A story is seen
 once. Nearly half of the documents are bare stories; the others are conversations in the chat template's form, in which only
 what the storyteller says is learned. The run writes a Hugging Face folder, `target/story/model`, every few minutes, so
-that it can be looked at on the way, and its last version is quantized into `assets/story` (see assets/README.md).
+that it can be looked at on the way, and its last version is quantized into `assets/storyteller` (see assets/README.md).
 """
 
 import argparse
@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -186,7 +187,7 @@ def optimizers(model, highest):
     """Muon for the matrices of the layers, AdamW for the embeddings and norms; with each its highest rate.
 
     Muon moves every direction of a matrix by the same step, however small the batch, so its rate must be low where the
-    batch is: where it is too high, names are never learned to be copied.
+    batch is: where it is too high, names are never learned to be copied, or forgotten again now and then.
     """
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     rest = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
@@ -212,14 +213,25 @@ def save(model, folder):
     part.rmdir()
 
 
+def average(folder, parts):
+    """The mean of several models' weights. Of runs that begin at one model, it is better than each of them."""
+    weights = [load_file(part / "model.safetensors") for part in parts]
+    mean = {name: sum(each[name] for each in weights) / len(weights) for name in weights[0]}
+    for file in parts[0].iterdir():
+        if file.name != "model.safetensors":
+            shutil.copy(file, folder / file.name)
+    save_file(mean, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where corpus.jsonl is, and model/ will be")
-    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--minutes", type=float, default=120.0)
     parser.add_argument("--tokens", type=int, default=4096, help="tokens of a batch")
-    parser.add_argument("--rate", type=float, default=0.005, help="the highest learning rate of a matrix")
+    parser.add_argument("--rate", type=float, default=0.002, help="the highest learning rate of a matrix")
     parser.add_argument("--resume", action="store_true", help="go on with model/, whose tokenizer is kept")
     parser.add_argument("--skip", type=int, default=8000, help="stories to leave out, as those seen before")
+    parser.add_argument("--average", type=Path, nargs="+", help="only write model/ anew: the mean of these folders' weights")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compile", action="store_true", help="a quarter faster where there is a C++ compiler")
@@ -229,6 +241,8 @@ def main():
     dice = random.Random(arguments.seed)
     folder = arguments.folder / "model"
     folder.mkdir(parents=True, exist_ok=True)
+    if arguments.average:
+        return average(folder, arguments.average)
     corpus = (arguments.folder / "corpus.jsonl").open()
     head = [json.loads(next(corpus)) for _ in range(arguments.skip)]
     if arguments.resume:

@@ -20,15 +20,17 @@ pub struct Storytelling {
     pub stories: usize,
     /// Requests for stories about named things.
     pub requests: usize,
-    /// What logits are divided by; nothing else keeps unlikely words out.
-    pub temperature: f32,
+    /// How it chooses words.
+    pub sampler: SamplerOptions,
     /// Names the requests, and the dice of every story.
     pub seed: u64,
 }
 
+/// At temperature 0.8, and nothing else keeps unlikely words out.
 impl Default for Storytelling {
     fn default() -> Self {
-        Self { stories: 200, requests: 200, temperature: 0.8, seed: 1 }
+        let sampler = SamplerOptions { temperature: 0.8, ..SamplerOptions::unbounded() };
+        Self { stories: 200, requests: 200, sampler, seed: 1 }
     }
 }
 
@@ -97,7 +99,6 @@ impl Storytelling {
         tasks: &[Task],
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<(Vec<String>, usize)> {
-        let sampler = SamplerOptions { temperature: self.temperature, ..SamplerOptions::unbounded() };
         let tokenizer = engine.tokenizer()?;
         let (mut stories, mut tokens) = (vec![String::new(); tasks.len()], 0);
         let mut waiting = tasks.iter().enumerate();
@@ -105,7 +106,7 @@ impl Storytelling {
         let (mut done, sessions) = (0, engine.sessions());
         loop {
             for (number, task) in waiting.by_ref().take(sessions - telling.len()) {
-                let mut session = engine.session(sampler.clone(), task.seed)?;
+                let mut session = engine.session(self.sampler.clone(), task.seed)?;
                 session.push(&task.prompt)?;
                 telling.push((number, session));
             }

@@ -86,7 +86,7 @@ fn as_json(model: &ModelArguments, engine: &Engine, asked: &Storytelling, told: 
         "adapter": info.name,
         "backend": info.backend,
         "driver": format!("{} {}", info.driver, info.driver_info),
-        "temperature": asked.temperature,
+        "temperature": asked.sampler.temperature,
         "seed": asked.seed,
         "stories": told.consistent.1,
         "consistent": told.consistent.0,
