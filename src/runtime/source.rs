@@ -53,6 +53,12 @@ impl<'a> Reader<'a> {
         self.dtype(weight)
     }
 
+    /// Whether rows of `weight` are as its tensor has them, one after the other.
+    pub(crate) fn copies(&self, weight: &Weight) -> Result<bool> {
+        let in_rows = matches!(weight.source, Source::Tensor { transposed: false, .. });
+        Ok(in_rows && self.dtype(weight)? == weight.fact.dtype)
+    }
+
     /// How what `weight` is made from is stored.
     pub(crate) fn dtype(&self, weight: &Weight) -> Result<DType> {
         match &weight.source {

@@ -103,9 +103,10 @@ impl Loading<'_> {
         Ok(())
     }
 
-    /// Rows of `weight` that the host reads at once: they pass through `f32` where their storage changes.
+    /// Rows of `weight` that the host reads at once: they pass through `f32` where their storage changes, and where a tensor
+    /// is transposed each block reads all of it.
     fn rows_at_once(&self, weight: &Weight) -> Result<usize> {
-        let block = if self.reader.dtype(weight)? == weight.fact.dtype { PIECE } else { BLOCK };
+        let block = if self.reader.copies(weight)? { PIECE } else { BLOCK };
         Ok((block / weight.fact.row_bytes().max(4 * weight.fact.shape.columns()).max(1)).max(1))
     }
 
