@@ -58,7 +58,7 @@ const LOSSES: usize = 8;
 /// [`Error::OutOfMemory`], [`Error::DeviceLost`] where that happens again and again, and those of
 /// [`Gpu::open`](crate::gpu::Gpu::open) where the adapter cannot be opened any more.
 pub async fn examine(gpu: &mut Gpu, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<Finding>> {
-    *gpu = gpu.refusing([]);
+    let mut bare = gpu.refusing([]);
     let (trials, mut found, mut losses) = (trials(gpu.caps()), Findings::default(), Vec::new());
     for (done, trial) in trials.iter().enumerate() {
         progress(done, trials.len());
@@ -69,11 +69,12 @@ pub async fn examine(gpu: &mut Gpu, progress: &mut dyn FnMut(usize, usize)) -> R
         if !found.is_new(&work) || losses.contains(&kind) {
             continue;
         }
-        let outcome = match run(gpu, &work).await {
+        let outcome = match run(&bare, &work).await {
             Ok(written) => written.and_then(|written| compare(&work, &written)),
             Err(error @ Error::DeviceLost { .. }) if losses.len() < LOSSES => {
                 losses.push(kind);
                 *gpu = gpu.reopen().await?;
+                bare = gpu.refusing([]);
                 Err(error.to_string())
             }
             Err(error @ (Error::DeviceLost { .. } | Error::OutOfMemory { .. })) => return Err(error),

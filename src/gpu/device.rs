@@ -89,7 +89,7 @@ impl Gpu {
         Ok(Self::assemble(info, granted, device, queue))
     }
 
-    /// Opens the same adapter anew, with what this device was granted: where that one was lost.
+    /// Opens the same adapter anew, with what this device was granted and refuses: where that one was lost.
     ///
     /// # Errors
     /// As [`open`](Self::open); [`Error::NoAdapter`] also where another adapter stands in its place now.
@@ -101,7 +101,7 @@ impl Gpu {
             let reason = format!("{} ({}) is no longer there; {} is in its place", here.name, here.backend, there.name);
             return Err(Error::NoAdapter { reason });
         }
-        Ok(opened)
+        Ok(opened.refusing(self.caps().refused.iter().cloned()))
     }
 
     /// Takes a device that a program opened for itself, so that both work on the same one.
