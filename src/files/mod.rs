@@ -194,16 +194,22 @@ mod tests {
     }
     #[cfg(unix)]
     #[test]
-    fn a_link_is_followed_and_a_device_stays_one() {
+    fn a_link_is_followed_and_a_pipe_stays_one() {
         let dir = tempfile::tempdir().unwrap();
         let (file, link) = (dir.path().join("kept.json"), dir.path().join("link.json"));
         replace(&file, "old").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
         replace(&link, "new").unwrap();
         assert!(fs::read_to_string(&file).unwrap() == "new" && fs::symlink_metadata(&link).unwrap().is_symlink());
-        replace(Path::new("/dev/null"), "nothing").unwrap();
-        assert!(!fs::metadata("/dev/null").unwrap().is_file());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is left beside them");
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        std::thread::scope(|scope| {
+            let read = scope.spawn(|| fs::read_to_string(&pipe).unwrap());
+            replace(&pipe, "through").unwrap();
+            assert_eq!(read.join().unwrap(), "through");
+        });
+        assert!(!fs::metadata(&pipe).unwrap().is_file());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "nothing is left beside them");
         assert!(replace(dir.path(), "a folder").is_err());
     }
 }
