@@ -214,7 +214,7 @@ def save(model, folder):
 
 
 def average(folder, parts):
-    """The mean of several models' weights. Of runs that begin at one model, it is better than each of them."""
+    """The mean of several models' weights, for runs that began at one model."""
     weights = [load_file(part / "model.safetensors") for part in parts]
     mean = {name: sum(each[name] for each in weights) / len(weights) for name in weights[0]}
     for file in parts[0].iterdir():
@@ -231,7 +231,7 @@ def main():
     parser.add_argument("--rate", type=float, default=0.002, help="the highest learning rate of a matrix")
     parser.add_argument("--resume", action="store_true", help="go on with model/, whose tokenizer is kept")
     parser.add_argument("--skip", type=int, default=8000, help="stories to leave out, as those seen before")
-    parser.add_argument("--average", type=Path, nargs="+", help="only write model/ anew: the mean of these folders' weights")
+    parser.add_argument("--average", type=Path, nargs="+", help="only write model/: the mean of these folders' weights")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compile", action="store_true", help="a quarter faster where there is a C++ compiler")
