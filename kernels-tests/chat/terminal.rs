@@ -142,6 +142,28 @@ fn a_whole_conversation() {
 }
 
 #[test]
+fn a_question_that_does_not_fit_forgets_nothing_and_the_last_can_be_answered_anew() {
+    let (model, dir) = (model("llama-3"), tempfile::tempdir().unwrap());
+    let mut person = Person::at(model.path(), dir.path(), &["-n", "4", "-c", "96", "--ctx-shift"]);
+    person.sees(PROMPT);
+    person.enters("The wheel");
+    person.sees(PROMPT);
+    person.types(&format!("{}\r", "The wheel turned. ".repeat(48)));
+    person.sees("the context of 96 tokens is full");
+    person.sees(PROMPT);
+    for command in ["/regen", "/stats"] {
+        person.enters(command);
+        if command == "/stats" {
+            let stats = person.sees("reused");
+            assert!(stats.contains("2 messages, 0 forgotten"), "{stats}");
+        }
+        person.sees(PROMPT);
+    }
+    person.types("\x04");
+    assert_eq!(person.leaves(), 0);
+}
+
+#[test]
 fn ctrl_c_stops_the_answer_and_not_the_program() {
     let (model, dir) = (model("llama-yarn"), tempfile::tempdir().unwrap());
     // Checked, an answer takes long enough to be stopped.
