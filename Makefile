@@ -92,7 +92,7 @@ fixtures-check: $(VENV)/ready
 # The corpus, the training, and what is committed of it: weights in q8, and what transformers computes with them.
 storyteller: toolchain $(VENV)/ready
 	mkdir -p $(TARGET)/story
-	cargo run -q --release --no-default-features --features story --example stories -- 400000 1 >$(TARGET)/story/corpus.jsonl
+	cargo run -q --release --no-default-features --features story --example stories -- 450000 1 >$(TARGET)/story/corpus.jsonl
 	MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=8000000000 \
 		$(VENV)/bin/python scripts/train_story.py $(TARGET)/story
 	rm -rf assets/storyteller

@@ -123,6 +123,24 @@ fn a_full_context_is_told_or_moves_on() {
     assert!(figures(&stderr, "context")[0][4] >= 6.0, "{stderr}");
 }
 
+/// An answer that fills the context again and again loses old turns, and nothing of itself.
+#[test]
+fn an_answer_outlives_several_contexts() {
+    let (model, dir) = (model("llama-3"), tempfile::tempdir().unwrap());
+    let kept = dir.path().join("kept.json");
+    let turns = (0..8).flat_map(|_| [("user", "a"), ("assistant", "b")]);
+    let messages: Vec<_> =
+        turns.map(|(role, content)| serde_json::json!({ "role": role, "content": content })).collect();
+    let stored = serde_json::json!({ "quernel_chat": 1, "system": null, "messages": messages });
+    std::fs::write(&kept, stored.to_string()).unwrap();
+    let lines = format!("/load {}\nThe wheel\n/stats\n", kept.display());
+    let (output, _, stderr) = piped(model.path(), &["-n", "120", "-c", "200", "--ctx-shift"], &lines);
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.matches("the oldest turn is forgotten").count() >= 2, "{stderr}");
+    let (context, answer) = (figures(&stderr, "context"), figures(&stderr, "answer"));
+    assert!(answer[0][0] == 120.0 && context[0][0] > 120.0, "{stderr}");
+}
+
 #[test]
 fn a_conversation_is_kept_and_taken_up() {
     let (model, dir) = (model("llama-3"), tempfile::tempdir().unwrap());

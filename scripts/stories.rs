@@ -20,7 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                 serde_json::json!({ "text": story.text, "request": story.request, "questions": story.questions });
             writeln!(out, "{entry}")?;
         } else {
-            writeln!(out, "> {}\n\n{}\n", story.request, story.text)?;
+            if let Some(request) = story.request {
+                writeln!(out, "> {request}\n")?;
+            }
+            writeln!(out, "{}\n", story.text)?;
             for (question, answer) in story.questions {
                 writeln!(out, "  {question} {answer}")?;
             }

@@ -25,7 +25,7 @@
 //! | `cli` | what the command `quernel` needs and a library does not | yes |
 //! | `hub` | `hub`: models of the Hugging Face hub, fetched into its cache | yes |
 //! | `story` | `story`: a grammar that tells stories and judges them | yes |
-//! | `storyteller` | [`STORYTELLER`]: a model of 4 MB that is compiled in | yes |
+//! | `storyteller` | [`STORYTELLER`]: a model of 5 MB that is compiled in | yes |
 //!
 //! The house has floors, and a module imports only from the floors below it:
 //!

@@ -51,24 +51,53 @@ pub fn parse(text: &str, lexicon: &Lexicon) -> Result<Vec<(Kind, Phrase)>> {
     Ok(requests)
 }
 
-/// Words by which somebody might have asked for the story of this plot and these facts; `below` chooses.
-pub fn asked(grammar: &Grammar, plot: &Plot, facts: &Facts, below: impl FnOnce(usize) -> usize) -> Option<String> {
-    let dialogue = plot.beats.last().is_some_and(|beat| beat.gap == "\n");
-    let kind = if dialogue { Kind::Dialogue } else { Kind::Story };
-    let of = |name: &str| plot.cast.iter().position(|(member, _)| member == name);
-    let friend = plot.cast.iter().position(|(name, class)| *class == Class::Character && name != "hero");
-    let places = [of("hero"), friend, of("thing"), of("home")];
-    let mut known = Facts::new(places.len());
-    for (member, place) in places.iter().enumerate() {
-        for facet in [Facet::Name, Facet::Kind, Facet::Trait, Facet::Pronoun, Facet::Noun, Facet::Look, Facet::Entry] {
-            if let Some(value) = place.and_then(|place| facts.get(place, facet)) {
-                let _ = known.learn(member, facet, value);
+/// A way to ask for a story of one plot.
+#[derive(Debug)]
+pub struct Asked<'g> {
+    phrase: &'g Phrase,
+    /// Which of the plot's cast the members of a request's are.
+    places: Vec<Option<usize>>,
+}
+
+impl<'g> Asked<'g> {
+    /// One that the plot's cast allows: `dice` choose what is named, and then the words.
+    pub fn new(grammar: &'g Grammar, plot: &Plot, dice: &mut Dice) -> Option<Self> {
+        let dialogue = plot.beats.last().is_some_and(|beat| beat.gap == "\n");
+        let kind = if dialogue { Kind::Dialogue } else { Kind::Story };
+        let of = |name: &str| plot.cast.iter().position(|(member, _)| member == name);
+        let friend = plot.cast.iter().position(|(name, class)| *class == Class::Character && name != "hero");
+        let places = vec![of("hero"), friend, of("thing"), of("home")];
+        let possible = |phrase: &Phrase| phrase.tells().all(|(member, _)| places[member].is_some());
+        let phrases = grammar.requests.iter().filter(|(k, phrase)| *k == kind && possible(phrase));
+        let mut alike: Vec<Vec<&Phrase>> = Vec::new();
+        for (_, phrase) in phrases {
+            match alike.iter_mut().find(|others| others[0].tells().eq(phrase.tells())) {
+                Some(others) => others.push(phrase),
+                None => alike.push(vec![phrase]),
             }
         }
+        // A trait is told of in few beats, and so has to be asked for more often than the rest to be learned.
+        let rare = |others: &&Vec<&Phrase>| others[0].tells().any(|(_, facet)| facet == Facet::Trait);
+        let again: Vec<_> = alike.iter().filter(rare).cloned().collect();
+        alike.extend(again.iter().cloned().chain(again.clone()));
+        let alike = dice.one_of(&alike)?;
+        Some(Self { phrase: dice.one_of(alike)?, places })
     }
-    let said = |(k, phrase): &(Kind, Phrase)| if *k == kind { phrase.say(&grammar.lexicon, &known) } else { None };
-    let requests: Vec<String> = grammar.requests.iter().filter_map(said).collect();
-    requests.get(below(requests.len())).cloned()
+
+    /// Whether it names this of this member of the plot's cast.
+    pub fn names(&self, member: usize, facet: Facet) -> bool {
+        self.phrase.tells().any(|(asked, named)| named == facet && self.places[asked] == Some(member))
+    }
+
+    /// Its words, where all that it names is among the plot's facts.
+    pub fn text(&self, lexicon: &Lexicon, facts: &Facts) -> Option<String> {
+        let mut known = Facts::new(self.places.len());
+        for (member, facet) in self.phrase.tells() {
+            let value = facts.get(self.places[member]?, facet)?;
+            let _ = known.learn(member, facet, value);
+        }
+        self.phrase.say(lexicon, &known)
+    }
 }
 
 impl Request {

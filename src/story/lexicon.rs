@@ -16,7 +16,12 @@ pub struct Lexicon {
     pub places: Vec<Place>,
     /// Phrases of one word's grammar, such as times of the day: a class each.
     pub lists: Vec<(String, Vec<String>)>,
+    /// The entries of a section that stand before each of its families, and before none.
+    families: Vec<(String, Vec<usize>)>,
 }
+
+/// Names, kinds, things and places are of so many families each: a section that comes again begins the next one.
+pub const FAMILIES: usize = 3;
 
 /// A character's name.
 #[derive(Debug)]
@@ -38,8 +43,6 @@ pub struct Thing {
     pub noun: String,
     pub looks: Vec<String>,
     pub uses: Vec<String>,
-    /// It breaks, and can be mended.
-    pub mendable: bool,
 }
 
 /// Somewhere to be: the bare word, "at the mill", "to the mill".
@@ -146,6 +149,7 @@ impl Lexicon {
         for (number, line) in lines(text) {
             if let Some(name) = line.strip_prefix('[') {
                 section = name.trim_end_matches(']');
+                lexicon.begin_family(section);
                 continue;
             }
             let fields: Vec<&str> = line.split('|').map(str::trim).collect();
@@ -153,7 +157,40 @@ impl Lexicon {
                 .add(section, &fields)
                 .ok_or_else(|| mistake("lexicon.txt", number, format!("{line:?} is no entry of [{section}]")))?;
         }
-        Ok(lexicon)
+        match lexicon.families.iter().find(|(_, starts)| starts.len() != FAMILIES) {
+            Some((section, starts)) => {
+                let reason = format!("[{section}] is there {} times, not {FAMILIES}", starts.len());
+                Err(mistake("lexicon.txt", text.lines().count(), reason))
+            }
+            None => Ok(lexicon),
+        }
+    }
+
+    fn begin_family(&mut self, section: &str) {
+        let before = match section {
+            "names" => self.names.len(),
+            "kinds" => self.kinds.len(),
+            "things" => self.things.len(),
+            "places" => self.places.len(),
+            _ => return,
+        };
+        match self.families.iter_mut().find(|(name, _)| name == section) {
+            Some((_, starts)) => starts.push(before),
+            None => self.families.push((section.into(), vec![before])),
+        }
+    }
+
+    /// The family of a value, where such values have one.
+    pub fn family(&self, class: Class, facet: Facet, value: usize) -> Option<usize> {
+        let section = match (class, facet) {
+            (Class::Character, Facet::Name) => "names",
+            (Class::Character, Facet::Kind) => "kinds",
+            (Class::Thing, Facet::Noun) => "things",
+            (Class::Place, Facet::Entry) => "places",
+            _ => return None,
+        };
+        let (_, starts) = self.families.iter().find(|(name, _)| name == section)?;
+        starts.iter().rposition(|start| *start <= value)
     }
 
     fn add(&mut self, section: &str, fields: &[&str]) -> Option<()> {
@@ -166,11 +203,10 @@ impl Lexicon {
                 self.kinds.push(Kinded { kind: (*kind).into(), pronoun: Some(pronoun_of(pronoun)?) });
             }
             ("traits", [word]) => self.traits.push((*word).into()),
-            ("things", [noun, looks, uses] | [noun, looks, uses, "never breaks"]) => self.things.push(Thing {
+            ("things", [noun, looks, uses]) => self.things.push(Thing {
                 noun: (*noun).into(),
                 looks: looks.split(',').map(|look| look.trim().into()).collect(),
                 uses: uses.split(';').map(|way| way.trim().into()).collect(),
-                mendable: fields.len() == 3,
             }),
             ("places", [word, at, to]) => {
                 self.places.push(Place { word: (*word).into(), at: (*at).into(), to: (*to).into() });

@@ -16,8 +16,6 @@ pub struct Plot {
     pub cast: Vec<(String, Class)>,
     /// Members of the cast that may not be the same.
     pub differ: Vec<Vec<usize>>,
-    /// Things that break in it, and are mended.
-    mendable: Vec<usize>,
     pub beats: Vec<Beat>,
     /// What one may ask afterwards, with the answers.
     pub questions: Vec<(Phrase, Phrase)>,
@@ -51,25 +49,21 @@ impl Way {
 }
 
 impl Plot {
-    /// Whether those that must differ do, and what breaks is of the kind that does, as far as all this is known.
-    pub fn allows(&self, lexicon: &Lexicon, facts: &Facts) -> bool {
-        let thing = |member: &usize| facts.get(*member, Facet::Noun).and_then(|noun| lexicon.things.get(noun));
+    /// Whether those that must differ do, as far as this is known.
+    pub fn allows(&self, facts: &Facts) -> bool {
         let same = |a: usize, b: usize| {
             [Facet::Name, Facet::Kind, Facet::Noun, Facet::Entry]
                 .iter()
                 .any(|facet| facts.get(a, *facet).is_some_and(|value| facts.get(b, *facet) == Some(value)))
         };
-        let mendable = self.mendable.iter().filter_map(thing).all(|thing| thing.mendable);
-        mendable
-            && self
-                .differ
-                .iter()
-                .all(|group| group.iter().enumerate().all(|(at, a)| group[at + 1..].iter().all(|b| !same(*a, *b))))
+        let differ =
+            |group: &Vec<usize>| group.iter().enumerate().all(|(at, a)| group[at + 1..].iter().all(|b| !same(*a, *b)));
+        self.differ.iter().all(differ)
     }
 
     fn new(name: &str) -> Self {
-        let (cast, differ, mendable, beats) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { name: name.into(), cast, differ, mendable, beats, questions: Vec::new(), choices: Vec::new() }
+        let (cast, differ, beats) = (Vec::new(), Vec::new(), Vec::new());
+        Self { name: name.into(), cast, differ, beats, questions: Vec::new(), choices: Vec::new() }
     }
 
     fn member(&self, name: &str) -> Result<usize, String> {
@@ -151,7 +145,6 @@ fn add(plot: &mut Plot, word: &str, rest: &str, lexicon: &Lexicon, gap: &mut &'s
             let group = rest.split_whitespace().map(|name| plot.member(name)).collect::<Result<_, _>>()?;
             plot.differ.push(group);
         }
-        "mendable" => plot.mendable.push(plot.member(rest)?),
         "beat" | "beat?" => {
             plot.beats.push(Beat { optional: word == "beat?", gap, ways: Vec::new() });
             *gap = " ";

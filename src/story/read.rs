@@ -126,8 +126,7 @@ impl Attempt<'_> {
             let start = self.text.len() - rest.len();
             for way in &beat.ways {
                 for (length, known) in way.phrase.read(&self.grammar.lexicon, rest, facts) {
-                    let Some(known) = way.tie(&known).filter(|known| self.plot.allows(&self.grammar.lexicon, known))
-                    else {
+                    let Some(known) = way.tie(&known).filter(|known| self.plot.allows(known)) else {
                         continue;
                     };
                     if let Some(end) = self.beats(next + 1, start + length, "", &known) {

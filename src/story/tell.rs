@@ -1,8 +1,9 @@
 //! Telling stories: every choice that a plot leaves open is made by a seed.
 
 use super::Grammar;
+use super::ask::Asked;
 use super::facts::{Facet, Facts};
-use super::lexicon::Class;
+use super::lexicon::{Class, FAMILIES};
 use super::phrase::Phrase;
 use super::plot::{Plot, Way};
 use crate::engine::Rng;
@@ -14,8 +15,8 @@ pub struct Story {
     pub text: String,
     /// The name of its plot.
     pub plot: String,
-    /// How somebody might have asked for it.
-    pub request: String,
+    /// How somebody asked for it, if anybody did.
+    pub request: Option<String>,
     /// What somebody may ask afterwards, with the answers.
     pub questions: Vec<(String, String)>,
 }
@@ -48,22 +49,30 @@ impl<'g> Teller<'g> {
     }
 
     fn attempt(&self, plot: &Plot, dice: &mut Dice) -> Option<Story> {
-        let (text, told) = tell(self.grammar, plot, dice)?;
+        let asked = if dice.below(100) < UNASKED { None } else { Some(Asked::new(self.grammar, plot, dice)?) };
+        let (text, told) = tell(self.grammar, plot, asked.as_ref(), dice)?;
         let lexicon = &self.grammar.lexicon;
         let say =
             |(question, answer): &(Phrase, Phrase)| Some((question.say(lexicon, &told)?, answer.say(lexicon, &told)?));
         let questions = plot.questions.iter().filter_map(say).collect();
-        let request = super::ask::asked(self.grammar, plot, &told, |n| dice.below(n))?;
+        // A story that leaves out what was asked for is given up.
+        let request = match asked {
+            Some(asked) => Some(asked.text(lexicon, &told)?),
+            None => None,
+        };
         Some(Story { text, plot: plot.name.clone(), request, questions })
     }
 }
+
+/// The share of the stories for which nobody asks, in hundredths.
+const UNASKED: usize = 40;
 
 /// A cast that fits no plot's end is given up after so many.
 const ATTEMPTS: usize = 200;
 
 /// A story's text, and what it tells: less than its cast has.
-fn tell(grammar: &Grammar, plot: &Plot, dice: &mut Dice) -> Option<(String, Facts)> {
-    let mut facts = cast(grammar, plot, dice)?;
+fn tell(grammar: &Grammar, plot: &Plot, asked: Option<&Asked<'_>>, dice: &mut Dice) -> Option<(String, Facts)> {
+    let mut facts = cast(grammar, plot, asked, dice);
     let mut told = Facts::new(plot.cast.len());
     let mut text = String::new();
     let mut gap = "";
@@ -94,25 +103,41 @@ pub fn wider(a: &'static str, b: &'static str) -> &'static str {
 }
 
 /// Everybody and everything is chosen before a word is said, but for the ties.
-fn cast(grammar: &Grammar, plot: &Plot, dice: &mut Dice) -> Option<Facts> {
+///
+/// Whoever comes second is of the family after the first one's, and so on, unless something else is asked for. So two
+/// that must differ are told apart by whole families, which a small model learns at once; to leave out one word of
+/// forty, because it was said before, is what it hardly learns at all. A reader need not know this.
+fn cast(grammar: &Grammar, plot: &Plot, asked: Option<&Asked<'_>>, dice: &mut Dice) -> Facts {
+    let lexicon = &grammar.lexicon;
     let mut facts = Facts::new(plot.cast.len());
     loop {
         facts.clear();
         for (member, (_, class)) in plot.cast.iter().enumerate() {
-            let facets: &[Facet] = match class {
-                Class::Character => &[Facet::Name, Facet::Kind, Facet::Trait, Facet::Pronoun],
-                Class::Thing => &[Facet::Noun, Facet::Look, Facet::Use, Facet::OtherUse],
-                Class::Place | Class::List(_) => &[Facet::Entry],
-                Class::Tie => &[],
+            let (facets, telling): (&[Facet], Facet) = match class {
+                Class::Character => (&[Facet::Kind, Facet::Name, Facet::Trait, Facet::Pronoun], Facet::Kind),
+                Class::Thing => (&[Facet::Noun, Facet::Look, Facet::Use, Facet::OtherUse], Facet::Noun),
+                Class::Place | Class::List(_) => (&[Facet::Entry], Facet::Entry),
+                Class::Tie => (&[], Facet::Entry),
             };
-            for facet in facets {
-                let count = grammar.lexicon.count(*class, *facet, &facts, member);
-                let _ = facts.learn(member, *facet, dice.below(count));
+            let alike = |other: &usize| plot.cast[*other].1 == *class;
+            let first = (0..member).find(alike).unwrap_or(member);
+            let later = (0..member).filter(alike).count();
+            for &facet in facets {
+                let count = lexicon.count(*class, facet, &facts, member);
+                let free = asked.is_some_and(|asked| asked.names(member, facet));
+                let first = facts.get(first, telling).and_then(|value| lexicon.family(*class, telling, value));
+                let family = first.map(|first| (first + later) % FAMILIES).filter(|_| !free);
+                let fits = |value: &usize| match (lexicon.family(*class, facet, *value), family) {
+                    (Some(its), Some(family)) => its == family,
+                    _ => true,
+                };
+                let values: Vec<usize> = (0..count).filter(fits).collect();
+                let _ = facts.learn(member, facet, dice.one_of(&values).copied().unwrap_or(0));
             }
         }
-        let fits = (0..plot.cast.len()).all(|member| grammar.lexicon.fits(&facts, member));
-        if fits && plot.allows(&grammar.lexicon, &facts) {
-            return Some(facts);
+        let fits = (0..plot.cast.len()).all(|member| lexicon.fits(&facts, member));
+        if fits && plot.allows(&facts) {
+            return facts;
         }
     }
 }
