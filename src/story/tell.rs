@@ -105,8 +105,8 @@ pub fn wider(a: &'static str, b: &'static str) -> &'static str {
 /// Everybody and everything is chosen before a word is said, but for the ties.
 ///
 /// Whoever comes second is of the family after the first one's, and so on, unless something else is asked for. So two
-/// that must differ are told apart by whole families, which a small model learns at once; to leave out one word of
-/// forty, because it was said before, is what it hardly learns at all. A reader need not know this.
+/// that must differ are told apart by whole families, which a small model learns far sooner than to leave out one word of
+/// forty because it was said before. A reader need not know this.
 fn cast(grammar: &Grammar, plot: &Plot, asked: Option<&Asked<'_>>, dice: &mut Dice) -> Facts {
     let lexicon = &grammar.lexicon;
     let mut facts = Facts::new(plot.cast.len());
