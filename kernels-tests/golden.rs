@@ -99,30 +99,49 @@ fn the_least_device_gives_these_logits_too() {
     });
 }
 
+/// The kernels that graphics cards get, with all that this driver can do, and parameters that begin where DirectX and Metal
+/// want them.
+#[test]
+fn a_graphics_card_gives_these_logits_and_this_text_too() {
+    on_gpu(|gpu| {
+        let own = gpu.caps().clone();
+        let card = Caps { processor: false, params_alignment: own.params_alignment.max(256), ..own };
+        let gpu = block_on(Gpu::open_with(&Choice::default(), Some(card))).unwrap();
+        assert!(!gpu.caps().processor);
+        for golden in golden() {
+            let error = error(&gpu, &golden, None);
+            assert!(error <= ALLOWED, "{}: {error:e} of the logits' deviation", golden.name);
+        }
+        expect_greedy_text(&gpu);
+    });
+}
+
 /// By the GPU's own search of the largest logit, by the host's, and as text.
 #[test]
 fn greedy_text_is_that_of_transformers() {
-    on_gpu(|gpu| {
-        for golden in golden() {
-            let options = EngineOptions { kv: KvFormat::F32, ..EngineOptions::default() };
-            let mut engine = engine(gpu, &golden, options);
-            let greedy = golden.ids("greedy");
-            for keep_logits in [false, true] {
-                let mut session = engine.session(SamplerOptions::greedy(), 0).unwrap();
-                session.keep_logits(keep_logits);
-                let prompt = engine.tokenizer().unwrap().encode(golden.expected["prompt_text"].as_str().unwrap());
-                session.push(&prompt.unwrap()).unwrap();
-                assert_eq!(session.tokens(), golden.ids("prompt"), "{}", golden.name);
-                let options =
-                    GenerateOptions { max_tokens: Some(greedy.len()), ignore_eos: true, ..GenerateOptions::default() };
-                let mut answer = engine.generate(&mut session, options).unwrap();
-                let text: String = answer.by_ref().map(Result::unwrap).collect();
-                assert_eq!(answer.generated(), greedy, "{}", golden.name);
-                assert_eq!(text, golden.expected["greedy_text"].as_str().unwrap(), "{}", golden.name);
-                assert_eq!(session.logits().is_empty(), !keep_logits);
-            }
+    on_gpu(expect_greedy_text);
+}
+
+fn expect_greedy_text(gpu: &Gpu) {
+    for golden in golden() {
+        let options = EngineOptions { kv: KvFormat::F32, ..EngineOptions::default() };
+        let mut engine = engine(gpu, &golden, options);
+        let greedy = golden.ids("greedy");
+        for keep_logits in [false, true] {
+            let mut session = engine.session(SamplerOptions::greedy(), 0).unwrap();
+            session.keep_logits(keep_logits);
+            let prompt = engine.tokenizer().unwrap().encode(golden.expected["prompt_text"].as_str().unwrap());
+            session.push(&prompt.unwrap()).unwrap();
+            assert_eq!(session.tokens(), golden.ids("prompt"), "{}", golden.name);
+            let options =
+                GenerateOptions { max_tokens: Some(greedy.len()), ignore_eos: true, ..GenerateOptions::default() };
+            let mut answer = engine.generate(&mut session, options).unwrap();
+            let text: String = answer.by_ref().map(Result::unwrap).collect();
+            assert_eq!(answer.generated(), greedy, "{}", golden.name);
+            assert_eq!(text, golden.expected["greedy_text"].as_str().unwrap(), "{}", golden.name);
+            assert_eq!(session.logits().is_empty(), !keep_logits);
         }
-    });
+    }
 }
 
 /// Every operation of a prompt and of single tokens beside its definition, in every format of weights.

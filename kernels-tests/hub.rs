@@ -45,6 +45,7 @@ fn files() -> BTreeMap<String, Vec<u8>> {
     let text = |name: &str, text: &str| (name.to_owned(), text.as_bytes().to_vec());
     BTreeMap::from([
         text(".gitattributes", "*.safetensors filter=lfs"),
+        text("additional_chat_templates/rag.jinja", "{{ documents }}"),
         text("README.md", "A stone."),
         text("config.json", "{}"),
         text("generation_config.json", "{\"do_sample\": true}"),
@@ -112,9 +113,10 @@ fn expect_sound(cache: &Path) {
             assert!(name == sha256(&bytes) || name == git_sha1(&bytes), "{name}");
         }
     }
-    for file in entries(&root(cache).join("snapshots").join(COMMIT)) {
-        let name = file.file_name().unwrap().to_str().unwrap();
-        assert_eq!(fs::read(&file).unwrap(), needed[name], "{name}");
+    let snapshot = root(cache).join("snapshots").join(COMMIT);
+    for file in tree(&snapshot) {
+        let name = file.strip_prefix(&snapshot).unwrap().to_str().unwrap().replace('\\', "/");
+        assert_eq!(fs::read(&file).unwrap(), needed[&name], "{name}");
     }
     if root(cache).join("refs/main").exists() {
         expect_whole(cache);
@@ -132,14 +134,21 @@ fn expect_whole(cache: &Path) {
         let (file, etag) = (snapshot.join(name), etag(name, bytes));
         assert_eq!(&fs::read(&file).unwrap(), bytes, "{name}");
         if cfg!(unix) {
-            assert_eq!(fs::read_link(file).unwrap(), Path::new("../../blobs").join(&etag));
+            let up = if name.contains('/') { "../../../blobs" } else { "../../blobs" };
+            assert_eq!(fs::read_link(file).unwrap(), Path::new(up).join(&etag));
         }
     }
-    assert_eq!(entries(&snapshot).len(), needed.len());
+    assert_eq!(tree(&snapshot).len(), needed.len());
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).map_or(Vec::new(), |entries| entries.map(|entry| entry.unwrap().path()).collect())
+}
+
+/// The files and links below a folder.
+fn tree(folder: &Path) -> Vec<PathBuf> {
+    let below = |path: PathBuf| if path.is_dir() { tree(&path) } else { vec![path] };
+    entries(folder).into_iter().flat_map(below).collect()
 }
 
 /// How often something is tried: a few times, or as often as the environment says.
@@ -213,12 +222,13 @@ fn what_is_removed_is_what_no_other_revision_has() {
     let other = "1".repeat(40);
     let copy = folder.with_file_name(&other);
     fs::create_dir(&copy).unwrap();
-    for file in entries(&folder) {
-        let name = file.file_name().unwrap();
-        if name == "config.json" {
-            fs::write(copy.join(name), "{ }").unwrap();
+    for file in tree(&folder) {
+        let copy = copy.join(file.strip_prefix(&folder).unwrap());
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        if copy.ends_with("config.json") {
+            fs::write(copy, "{ }").unwrap();
         } else {
-            std::os::unix::fs::symlink(fs::read_link(&file).unwrap(), copy.join(name)).unwrap();
+            std::os::unix::fs::symlink(fs::read_link(&file).unwrap(), copy).unwrap();
         }
     }
     fs::write(root(cache.path()).join("refs/old"), &other).unwrap();

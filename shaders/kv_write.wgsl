@@ -68,8 +68,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             k_cache[key_at(block, place, quad)] = pack(k[begin + quad], k_scale);
             v_cache[value_at(block, place, quad)] = pack(v[begin + quad], v_scale);
         }
-        k_scales[(group - first) / GROUP] = k_scale;
-        v_scales[(group - first) / GROUP] = v_scale;
+        // Two by name: an older compiler of DirectX knows no store to a vector's part that a loop chooses.
+        if (group == first) {
+            k_scales.x = k_scale;
+            v_scales.x = v_scale;
+        } else {
+            k_scales.y = k_scale;
+            v_scales.y = v_scale;
+        }
     }
     if (SCALED) {
         k_cache[key_scale_at(block, place, first)] = pack_scales(k_scales);

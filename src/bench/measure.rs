@@ -54,11 +54,15 @@ impl fmt::Display for Test {
 pub struct Protocol {
     /// Samples of each test.
     pub repetitions: usize,
-    /// Run the test once before, so that shaders are compiled and memory is there.
+    /// Run the test before, so that shaders are compiled and memory is there: once, and again while the engine still learns
+    /// how much of a prompt to take at a time.
     pub warmup: bool,
     /// Rest before each test, for a device that gets hot.
     pub delay: Duration,
 }
+
+/// Runs before a test at most. What is learned about a device's speed doubles with each.
+pub(super) const WARM_UPS: usize = 8;
 
 /// One run of a test.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -111,7 +115,13 @@ pub async fn measure(
     if protocol.warmup {
         told("warming up");
         let short = Test { generated: test.generated.min(2), ..test };
-        run(engine, &mut session, short).await?;
+        for _ in 0..WARM_UPS {
+            let before = engine.pace().tokens(usize::MAX);
+            run(engine, &mut session, short).await?;
+            if engine.pace().tokens(usize::MAX) == before {
+                break;
+            }
+        }
     }
     let mut samples = Vec::with_capacity(protocol.repetitions);
     for repetition in 1..=protocol.repetitions {

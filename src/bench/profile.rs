@@ -1,6 +1,6 @@
 //! Where a step's time goes: kernel by kernel on the device's own clock, between kernels, and on the host.
 
-use super::measure::{Test, fill, rewind};
+use super::measure::{Test, WARM_UPS, fill, rewind};
 use super::roofline::Roofline;
 use crate::engine::{Engine, Session};
 use crate::graph::{Cost, Costs};
@@ -81,12 +81,7 @@ pub async fn profile(engine: &mut Engine, test: Test, roofline: Option<&Roofline
     let mut all = [Totals::default(), Totals::default(), Totals::default()];
     for (clock, totals) in [None, Some(Clock::Step), Some(Clock::Dispatches)].into_iter().zip(&mut all) {
         engine.take_time(clock);
-        // Once more before: pipelines are made, and memory is there.
-        let mut warm = Totals::default();
-        let ran = match run(engine, &mut session, Test { generated: test.generated.min(1), ..test }, &mut warm).await {
-            Ok(()) => run(engine, &mut session, test, totals).await,
-            failed => failed,
-        };
+        let ran = warm_and_run(engine, &mut session, test, totals).await;
         engine.take_time(None);
         ran?;
     }
@@ -94,7 +89,21 @@ pub async fn profile(engine: &mut Engine, test: Test, roofline: Option<&Roofline
     if each.steps == 0 {
         return Err(Error::option("--profile", "there is no step to look at"));
     }
-    Ok(summary([plain.host, whole.device, each.device], each, roofline))
+    let step = |time: Duration, totals: &Totals| time / totals.steps.max(1) as u32;
+    Ok(summary([step(plain.host, &plain), step(whole.device, &whole), step(each.device, &each)], each, roofline))
+}
+
+/// Once more before: pipelines are made, memory is there, and the engine knows how much of a prompt to take at a time.
+async fn warm_and_run(engine: &mut Engine, session: &mut Session, test: Test, totals: &mut Totals) -> Result<()> {
+    let short = Test { generated: test.generated.min(1), ..test };
+    for _ in 0..WARM_UPS {
+        let before = engine.pace().tokens(usize::MAX);
+        run(engine, session, short, &mut Totals::default()).await?;
+        if engine.pace().tokens(usize::MAX) == before {
+            break;
+        }
+    }
+    run(engine, session, test, totals).await
 }
 
 /// What steps took.
@@ -151,13 +160,14 @@ pub(super) fn label(plan: &Plan, dispatch: &Dispatch) -> String {
     label
 }
 
+/// From the times of one step: the host's, the device's, and the kernels'.
 fn summary([step, whole, kernels]: [Duration; 3], each: Totals, roofline: Option<&Roofline>) -> Profile {
     let steps = each.steps as f64;
-    let ms = |time: Duration| time.as_secs_f64() * 1e3 / steps;
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
     let least = |cost: Cost| roofline.map(|roofline| roofline.least_seconds(cost.bytes, cost.flops));
     let row = |(kernel, (count, time, cost)): (String, (usize, Duration, Cost))| Row {
         count: count as f64 / steps,
-        ms: ms(time),
+        ms: ms(time) / steps,
         ..Row::new(kernel, time.as_secs_f64(), cost, roofline)
     };
     let least_ms = each.kernels.values().map(|(_, _, cost)| least(*cost)).sum::<Option<f64>>();
@@ -183,7 +193,7 @@ mod tests {
         let mut each = Totals { steps: 2, ..Totals::default() };
         each.kernels.insert("short".to_owned(), (2, Duration::from_millis(20), Cost::default()));
         each.kernels.insert("long".to_owned(), (8, Duration::from_millis(80), cost));
-        let times = [150, 120, 100].map(Duration::from_millis);
+        let times = [75, 60, 50].map(Duration::from_millis);
         let found = summary(times, each, None);
         let Waterfall { step_ms, kernels_ms, gaps_ms, host_ms, least_ms } = found.waterfall;
         assert_eq!((step_ms, kernels_ms, gaps_ms, host_ms, least_ms), (75.0, 50.0, 10.0, 15.0, None));

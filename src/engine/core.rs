@@ -34,6 +34,8 @@ pub struct Engine {
     pub(super) context: usize,
     pub(super) formats: Formats,
     pub(super) need: Need,
+    /// The bytes of the largest step's slots, until they are made.
+    slots: Vec<u64>,
     pub(super) pool: Pool,
     pub(super) executor: Executor,
     pub(super) plans: HashMap<(StepShape, Outputs), Ready>,
@@ -98,7 +100,8 @@ impl Engine {
         let policy = Policy::new(gpu.caps(), options.deterministic);
         let policy = if options.matrices { policy.with_matrices(gpu.caps()) } else { policy };
         let policy = Policy { int8: options.int8, ..policy };
-        let need = Fit { model: &model, tensors: &*tensors, options: &options, gpu: &gpu, policy }.check(context)?;
+        let (need, slots) =
+            Fit { model: &model, tensors: &*tensors, options: &options, gpu: &gpu, policy }.check(context)?;
         let pages = context.div_ceil(PAGE_TOKENS) * options.sessions;
         let pool = Arc::new(Mutex::new(PagePool::new(pages)?));
         let shape = StepShape { tokens: 1, outputs: 1, sequences: 1, table_pitch: 1 };
@@ -119,6 +122,7 @@ impl Engine {
             context,
             formats,
             need,
+            slots,
             pool,
             executor,
             plans: HashMap::new(),
@@ -296,6 +300,8 @@ impl Engine {
     /// Plans steps of `shape` the first time.
     pub(super) fn prepare(&mut self, shape: StepShape, outputs: Outputs) -> Result<()> {
         if !self.plans.contains_key(&(shape, outputs)) {
+            self.executor.reserve(&self.slots)?;
+            self.slots.clear();
             let plan = self.plan(shape, outputs)?;
             let inputs = StepInputs::new(shape, self.executor.gpu().caps().binding_alignment);
             let costs = Costs::new(&plan);

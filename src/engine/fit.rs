@@ -19,16 +19,18 @@ pub(super) struct Fit<'a> {
 }
 
 impl Fit<'_> {
-    /// What the model needs with a context of so many tokens.
+    /// What the model needs with a context of so many tokens, and the bytes of its largest step's slots.
     ///
     /// # Errors
     /// [`Error::DoesNotFit`] where it is more than there is, as far as that is known, or than can be bound.
-    pub(super) fn check(&self, context: usize) -> Result<Need> {
-        let need = self.need(context, self.options.dtype)?;
+    pub(super) fn check(&self, context: usize) -> Result<(Need, Vec<u64>)> {
+        let (need, slots) = self.need(context, self.options.dtype)?;
         let known = self.options.memory.or(self.gpu.info().memory);
-        let Some(have) = known.map(|memory| memory.saturating_sub(self.gpu.allocated())) else { return Ok(need) };
+        let Some(have) = known.map(|memory| memory.saturating_sub(self.gpu.allocated())) else {
+            return Ok((need, slots));
+        };
         if need.total() <= have {
-            return Ok(need);
+            return Ok((need, slots));
         }
         Err(Error::DoesNotFit {
             what: format!("the model with a context of {context} tokens"),
@@ -40,7 +42,7 @@ impl Fit<'_> {
     }
 
     /// The largest step, and the step of one token.
-    fn need(&self, context: usize, dtype: Option<DType>) -> Result<Need> {
+    fn need(&self, context: usize, dtype: Option<DType>) -> Result<(Need, Vec<u64>)> {
         let EngineOptions { sessions, kv, .. } = *self.options;
         let table_pitch = context.div_ceil(PAGE_TOKENS);
         let tokens = self.options.step_tokens().min(context.saturating_mul(sessions)).next_power_of_two();
@@ -50,7 +52,7 @@ impl Fit<'_> {
             Plan::new(graph.with_kv(kv), self.gpu.caps(), self.policy)
         };
         let (largest, single) = (plan(tokens, sessions, Outputs::Logits)?, plan(1, 1, Outputs::Argmax)?);
-        Ok(Need::new(&[&largest, &single], table_pitch * sessions, self.gpu.caps()))
+        Ok((Need::new(&[&largest, &single], table_pitch * sessions, self.gpu.caps()), largest.slots))
     }
 
     /// What fits that is nearest to what was asked for, as the end of a sentence.
@@ -85,6 +87,6 @@ impl Fit<'_> {
     }
 
     fn fits(&self, context: usize, dtype: Option<DType>, have: u64) -> bool {
-        self.need(context, dtype).is_ok_and(|need| need.total() <= have)
+        self.need(context, dtype).is_ok_and(|(need, _)| need.total() <= have)
     }
 }

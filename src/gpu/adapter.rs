@@ -123,7 +123,7 @@ pub(super) fn describe(index: usize, adapter: &wgpu::Adapter) -> AdapterInfo {
         kind: kind(info.device_type),
         backend: info.backend.to_str(),
         f16: features.contains(wgpu::Features::SHADER_F16),
-        subgroup: subgroup(features, &info),
+        subgroup: subgroup(features, adapter, &info),
         int8_dot: integer_dot(adapter),
         matrices: adapter.cooperative_matrix_properties().iter().map(shape).collect(),
         limits: limits(&adapter.limits()),

@@ -40,8 +40,20 @@ pub(super) fn missing(has: &wgpu::DownlevelCapabilities, limits: &wgpu::Limits) 
 }
 
 /// Smallest and largest subgroup, where `features` allow the operations.
-pub(super) fn subgroup(features: wgpu::Features, info: &wgpu::AdapterInfo) -> Option<(u32, u32)> {
-    features.contains(wgpu::Features::SUBGROUP).then_some((info.subgroup_min_size, info.subgroup_max_size))
+///
+/// Metal does not tell a device's, and the interface then names all that there are. Those that have cooperative matrices
+/// are Apple's own, from the seventh family on, and a subgroup of theirs is 32 lanes.
+pub(super) fn subgroup(
+    features: wgpu::Features,
+    adapter: &wgpu::Adapter,
+    info: &wgpu::AdapterInfo,
+) -> Option<(u32, u32)> {
+    let matrices = adapter.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+    let sizes = match info.backend {
+        wgpu::Backend::Metal if matrices => (32, 32),
+        _ => (info.subgroup_min_size, info.subgroup_max_size),
+    };
+    features.contains(wgpu::Features::SUBGROUP).then_some(sizes)
 }
 
 /// The features and limits to ask of `adapter`: all of its own, or at most those of `ceiling`.
@@ -68,6 +80,7 @@ pub(super) fn wanted(adapter: &wgpu::Adapter, ceiling: Option<&Caps>) -> (wgpu::
         max_compute_workgroup_storage_size: ceiling.max_workgroup_memory,
         max_compute_workgroups_per_dimension: ceiling.max_workgroups,
         min_storage_buffer_offset_alignment: ceiling.binding_alignment,
+        min_uniform_buffer_offset_alignment: ceiling.params_alignment,
         ..wgpu::Limits::defaults()
     };
     (features, ceiling.or_worse_values_from(&own))
@@ -94,7 +107,7 @@ pub(super) fn caps(device: &wgpu::Device, adapter: &wgpu::Adapter) -> Caps {
     let matrices = if cooperative { adapter.cooperative_matrix_properties() } else { Vec::new() };
     Caps {
         f16: features.contains(wgpu::Features::SHADER_F16),
-        subgroup: subgroup(features, &info),
+        subgroup: subgroup(features, adapter, &info),
         processor: info.device_type == wgpu::DeviceType::Cpu,
         adapter: info.name,
         matrices: matrices.iter().map(matrix).collect(),
@@ -105,6 +118,7 @@ pub(super) fn caps(device: &wgpu::Device, adapter: &wgpu::Adapter) -> Caps {
         max_workgroup_memory: limits.max_compute_workgroup_storage_size,
         max_workgroups: limits.max_compute_workgroups_per_dimension,
         binding_alignment: limits.min_storage_buffer_offset_alignment,
+        params_alignment: limits.min_uniform_buffer_offset_alignment,
         refused: Arc::default(),
     }
 }

@@ -142,7 +142,9 @@ impl Place<'_> {
     pub fn take(&self, new: bool) -> Result<()> {
         let path = self.path();
         make_folder_of(&path)?;
-        let target = Path::new("..").join("..").join("blobs").join(self.etag);
+        // Out of the snapshot, and of a folder in it where the name has one.
+        let up = 2 + self.name.matches('/').count();
+        let target = PathBuf::from_iter(std::iter::repeat_n("..", up)).join("blobs").join(self.etag);
         if fs::symlink_metadata(&path).is_ok() {
             // A link to what is not there any more.
             fs::remove_file(&path).map_err(|e| Error::io(&path, e))?;
@@ -234,6 +236,7 @@ mod tests {
             folder.blob("e").is_file()
         };
         assert!(put("linked", true, true));
+        assert!(put("folder/linked", true, true));
         assert!(put("copied", false, false));
         assert!(!put("moved", true, false));
     }

@@ -79,9 +79,10 @@ impl<'a> Client<'a> {
         Ok(Listing { commit: reply.sha, names: reply.siblings.into_iter().map(|file| file.rfilename).collect() })
     }
 
-    /// The address of a file, which is one path component.
+    /// The address of a file.
     pub fn file(&self, spec: &Spec, commit: &str, name: &str) -> String {
-        format!("{}/{}/resolve/{commit}/{}", self.settings.endpoint, spec.repo(), escaped(name))
+        let path: Vec<_> = name.split('/').map(escaped).collect();
+        format!("{}/{}/resolve/{commit}/{}", self.settings.endpoint, spec.repo(), path.join("/"))
     }
 
     /// Asks for `what` at `url`, from the byte `from` on, wherever the hub sends us; or, with `HEAD`, until

@@ -23,6 +23,9 @@ const SMALL: [&str; 7] = [
     "chat_template.json",
 ];
 
+/// Where a model keeps chat templates that have a name.
+const TEMPLATES: &str = "additional_chat_templates";
+
 /// Bytes an index may have.
 const MAX_INDEX: u64 = 32 << 20;
 
@@ -44,8 +47,20 @@ pub(super) fn small(spec: &Spec, names: &[String]) -> Result<Vec<String>> {
         let found = names.iter().find(other).map_or_else(|| "no weights".to_owned(), |name| format!("{name:?}"));
         return Err(lacks(SINGLE, found));
     }
-    let wanted = SMALL.into_iter().chain([SINGLE]);
-    Ok(wanted.filter(|name| has(name)).map(str::to_owned).collect())
+    let (settings, weights) = (SMALL.into_iter(), [SINGLE].into_iter());
+    let templates = names.iter().map(String::as_str).filter(|name| is_template(name));
+    Ok(settings
+        .filter(|name| has(name))
+        .chain(templates)
+        .chain(weights.filter(|name| has(name)))
+        .map(str::to_owned)
+        .collect())
+}
+
+/// Whether a file is a named chat template, in the one folder where such are.
+fn is_template(path: &str) -> bool {
+    let name = path.strip_prefix(TEMPLATES).and_then(|rest| rest.strip_prefix('/'));
+    name.is_some_and(|name| is_plain(name) && name.ends_with(".jinja"))
 }
 
 /// The index, where the weights are divided.
@@ -109,6 +124,12 @@ mod tests {
             names(&["README.md", "model.safetensors", "config.json", "consolidated.safetensors", "onnx/model.onnx"]);
         assert_eq!(small(&spec, &all).unwrap(), ["config.json", "model.safetensors"]);
         assert_eq!(index(&all), None);
+        let templates = ["rag.jinja", "../rag.jinja", "a/b.jinja", ".jinja", "README.md"];
+        let all = [all, templates.map(|name| format!("{TEMPLATES}/{name}")).into()].concat();
+        assert_eq!(
+            small(&spec, &all).unwrap(),
+            ["config.json", &format!("{TEMPLATES}/rag.jinja"), "model.safetensors"]
+        );
         let error = small(&spec, &names(&["config.json", "pytorch_model.bin"])).unwrap_err().to_string();
         assert!(error.contains("pytorch_model.bin") && error.contains("safetensors"), "{error}");
         let error = small(&spec, &names(&["model.gguf"])).unwrap_err().to_string();

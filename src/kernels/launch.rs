@@ -36,11 +36,38 @@ impl Variant {
         kind
     }
 
-    /// The normalised mean squared error of rounding what it multiplies, where it does: to halves or to bytes.
-    pub fn rounds(&self) -> Option<f64> {
+    /// What it rounds activations to before it multiplies them, where it does.
+    pub fn rounding(&self) -> Option<Rounding> {
         let halves = self.recipe.slots.iter().any(|(slot, _)| *slot == "matrix");
         let bytes = self.recipe.shader.ends_with("_int8");
-        if bytes { Some(5e-4) } else { halves.then_some(1e-6) }
+        if bytes { Some(Rounding::Bytes) } else { halves.then_some(Rounding::Halves) }
+    }
+}
+
+/// What activations are rounded to before they are multiplied by weights, the finer first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Rounding {
+    /// Half precision.
+    Halves,
+    /// Bytes with a scale for each 32.
+    Bytes,
+}
+
+impl Rounding {
+    /// The normalised mean squared error of it.
+    pub const fn nmse(self) -> f64 {
+        match self {
+            Self::Halves => 1e-6,
+            Self::Bytes => 5e-4,
+        }
+    }
+
+    /// Its name in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Halves => "f16",
+            Self::Bytes => "int8",
+        }
     }
 }
 

@@ -30,7 +30,7 @@ mod ways;
 
 pub use kv::KvFormat;
 pub(crate) use launch::params;
-pub use launch::{FOLD, Launch, Params, Variant, fold};
+pub use launch::{FOLD, Launch, Params, Rounding, Variant, fold};
 pub use policy::{Policy, Rung};
 pub use ways::{Product, Way, Ways, rounds_with};
 

@@ -93,8 +93,8 @@ impl Executor {
 /// come out as neighbouring halves. A variant that rounds what it multiplies says so.
 fn allowed(graph: &Graph, op: &Op, variant: Option<&Variant>) -> f64 {
     let rounded_apart = graph.kv != KvFormat::F32 && graph.nodes.iter().any(|node| matches!(node.op, Op::Qkv { .. }));
-    if let Some(rounding) = variant.and_then(Variant::rounds) {
-        return rounding;
+    if let Some(rounding) = variant.and_then(Variant::rounding) {
+        return rounding.nmse();
     }
     match op {
         Op::Attention { .. } if rounded_apart => 1e-6,

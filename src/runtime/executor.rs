@@ -105,6 +105,15 @@ impl Executor {
         &self.gpu
     }
 
+    /// Makes the buffers that steps write for themselves, of these bytes each: those of the largest plan, before any other is
+    /// added. A smaller plan would else make some that a larger one cannot use, and keep them.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub fn reserve(&mut self, slots: &[u64]) -> Result<()> {
+        self.scratch.slots(&self.gpu, slots).map(|_| ())
+    }
+
     /// Makes a plan resident: compiles its pipelines and binds its buffers.
     ///
     /// # Errors

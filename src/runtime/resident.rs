@@ -220,7 +220,7 @@ pub(super) fn own_bytes(plan: &Plan, caps: &Caps) -> [u64; 2 + UNDER_WAY] {
 
 /// Each kernel's parameters begin at a multiple of this.
 fn stride(caps: &Caps) -> usize {
-    (caps.binding_alignment as usize).next_multiple_of(16)
+    (caps.params_alignment as usize).next_multiple_of(16)
 }
 
 fn params_bytes(plan: &Plan, caps: &Caps) -> u64 {

@@ -12,7 +12,7 @@ pub struct Scratch {
 impl Scratch {
     /// A buffer for each slot, of at least its bytes; no two slots get the same one.
     ///
-    /// Buffers are given in the order of size, so plans that are made resident from the largest on make no new ones.
+    /// Buffers are given in the order of size, so after those of the largest plan no other plan makes new ones.
     pub(super) fn slots(&mut self, gpu: &Gpu, slots: &[u64]) -> Result<Vec<Buffer>> {
         let mut order: Vec<usize> = (0..slots.len()).collect();
         order.sort_by_key(|&slot| std::cmp::Reverse(slots[slot]));

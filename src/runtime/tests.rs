@@ -149,6 +149,25 @@ fn the_gpu_agrees_with_the_definitions_in_every_format() -> Result<()> {
 }
 
 #[test]
+fn parameters_and_lists_begin_where_the_device_wants_them() -> Result<()> {
+    // Devices differ in both, and in which is the larger: DirectX and Metal want 256 bytes for parameters alone.
+    for (binding_alignment, params_alignment) in [(0, 256), (256, 0)] {
+        let own = open().caps().clone();
+        let largest = |wanted: u32, own: u32| wanted.max(own);
+        let ceiling = Caps {
+            binding_alignment: largest(binding_alignment, own.binding_alignment),
+            params_alignment: largest(params_alignment, own.params_alignment),
+            ..own
+        };
+        let gpu = pollster::block_on(Gpu::open_with(&Choice::default(), Some(ceiling.clone())))?;
+        let granted = (gpu.caps().binding_alignment, gpu.caps().params_alignment);
+        assert_eq!(granted, (ceiling.binding_alignment, ceiling.params_alignment));
+        run(&gpu, Policy::new(gpu.caps(), false), None, KvFormat::F32)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn a_prompt_is_checked_by_what_its_rung_rounds() -> Result<()> {
     let (gpu, tensors) = (open(), tensors());
     let step = StepShape { tokens: 16, ..STEP };
@@ -161,7 +180,7 @@ fn a_prompt_is_checked_by_what_its_rung_rounds() -> Result<()> {
         let y = g.linear(x, up, None)?;
         let policy = Policy { rung, deterministic: false, processor: false, int8: false };
         let plan = Plan::new(g.finish(vec![y]), gpu.caps(), policy)?;
-        let rounds = plan.dispatches.iter().any(|dispatch| dispatch.launch.variant.rounds().is_some());
+        let rounds = plan.dispatches.iter().any(|dispatch| dispatch.launch.variant.rounding().is_some());
         assert_eq!(rounds, matches!(rung, Rung::Cooperative { .. }));
         let mut reference = Reference::new(&plan.graph.caches, 3);
         let mut executor = pollster::block_on(Executor::load(gpu.clone(), &plan, 3, &tensors, &mut |_, _| ()))?;

@@ -48,6 +48,8 @@ pub struct Caps {
     pub max_workgroups: u32,
     /// Storage binding offsets are multiples of this.
     pub binding_alignment: u32,
+    /// Offsets of a kernel's parameters in their buffer are multiples of this.
+    pub params_alignment: u32,
     /// Kinds of kernel variants that must not run here, since a self-test found them wrong.
     pub refused: Arc<BTreeSet<String>>,
 }
@@ -68,6 +70,7 @@ impl Caps {
             max_workgroup_memory: 16 << 10,
             max_workgroups: 65_535,
             binding_alignment: 256,
+            params_alignment: 256,
             refused: Arc::default(),
         }
     }

@@ -33,16 +33,19 @@ pub fn launch(workgroups: usize, rounds: u32, subgroup: u32, shape: Matrix) -> O
 /// Multiplications and additions of a launch.
 pub fn flops(workgroups: usize, rounds: u32, subgroup: u32, shape: Matrix) -> f64 {
     let product = 2.0 * f64::from(shape.m) * f64::from(shape.n) * f64::from(shape.k);
-    8.0 * f64::from(rounds) * product * f64::from(WORKGROUP / subgroup.max(1)) * workgroups as f64
+    SUMS as f64 * f64::from(rounds) * product * f64::from(WORKGROUP / subgroup.max(1)) * workgroups as f64
 }
 
-/// The definition, for one subgroup: `a` is four squares of `side`, `b` two.
+/// Products that a subgroup adds up, and stores.
+pub const SUMS: usize = 8;
+
+/// The definition, for one subgroup: `a` is four squares of `side`, `b` two; the products of each of `a` with each of `b`.
 pub fn reference(a: &[f64], b: &[f64], rounds: u32, side: usize) -> Vec<f64> {
-    let sum = |x: &[f64], at: usize| x.chunks(side * side).map(|square| square[at]).sum::<f64>();
-    let mut y = vec![0.0; side * side];
-    for (at, y) in y.iter_mut().enumerate() {
-        let (row, column) = (at / side, at % side);
-        *y = f64::from(rounds) * (0..side).map(|k| sum(a, row * side + k) * sum(b, k * side + column)).sum::<f64>();
-    }
-    y
+    let square = side * side;
+    let pairs = a.chunks(square).flat_map(|a| b.chunks(square).map(move |b| (a, b)));
+    let product = |(a, b): (&[f64], &[f64])| -> Vec<f64> {
+        let sum = |row: usize, column: usize| (0..side).map(|k| a[row * side + k] * b[k * side + column]).sum::<f64>();
+        (0..square).map(|at| f64::from(rounds) * sum(at / side, at % side)).collect()
+    };
+    pairs.flat_map(product).collect()
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use quernel::bench::{Entry, Pair, Verdict, compare, stats};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -43,7 +43,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if pairs.is_empty() {
         anyhow::bail!("{} and {} have no test in common", arguments.before.display(), arguments.after.display());
     }
-    std::io::stdout().lock().write_all(table(&pairs).as_bytes())?;
+    match std::io::stdout().lock().write_all(table(&pairs).as_bytes()) {
+        // Whoever reads no further may ask for the exit code all the same.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
+        _ => {}
+    }
     let left = before.len() + after.len() - 2 * pairs.len();
     if left > 0 {
         eprintln!("WARNING: {left} results are in one of the files only");

@@ -122,13 +122,7 @@ impl<'a> Bench<'a> {
         let options = EngineOptions { tuning: arguments.tuning.stored(gpu), ..options };
         let mut engine = load(arguments, setup.subject, gpu, options)?;
         arguments.tuning.tune(&mut engine, arguments.tune, arguments.quiet)?;
-        // Matrices are for prompts; where both are asked for, bytes are what 4-bit weights are multiplied by.
-        let activations = match (arguments.int8, arguments.matrices) {
-            (true, _) => "int8",
-            (false, true) => "f16",
-            (false, false) => "f32",
-        };
-        let setting = setting(&engine, setup, activations, limits, tested(gpu.info()))?;
+        let setting = setting(&engine, setup, limits, tested(gpu.info()))?;
         Ok(Self { arguments, engine, setting, tests: wanted(arguments), batch })
     }
 

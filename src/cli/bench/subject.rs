@@ -10,7 +10,7 @@ use quernel::checkpoint::Checkpoint;
 use quernel::engine::{Engine, EngineOptions};
 use quernel::gpu::Gpu;
 use quernel::graph::{Plan, Source, StepShape};
-use quernel::kernels::{KvFormat, PAGE_TOKENS};
+use quernel::kernels::{KvFormat, PAGE_TOKENS, Rounding};
 use quernel::model::{Model, Outputs};
 use quernel::tensor::DType;
 use std::collections::BTreeMap;
@@ -122,12 +122,13 @@ pub fn load(arguments: &Arguments, subject: &Subject, gpu: &Gpu, options: Engine
 pub fn setting(
     engine: &Engine,
     setup: Setup<'_>,
-    activations: &str,
     roofline: Option<Roofline>,
     tested: Option<Tested>,
 ) -> anyhow::Result<Setting> {
     let step = StepShape { tokens: 1, outputs: 1, sequences: 1, table_pitch: engine.context().div_ceil(PAGE_TOKENS) };
     let plan = engine.plan(step, Outputs::Argmax)?;
+    let tokens = setup.batch.min(setup.ubatch).min(engine.context()).next_power_of_two();
+    let prompt = engine.plan(StepShape { tokens, ..step }, Outputs::Argmax)?;
     let (model_bytes, weights) = stored(&plan, setup.dtype);
     let (model_file, model_name) = match setup.subject {
         Subject::Folder(dir) => {
@@ -144,7 +145,7 @@ pub fn setting(
         model_name,
         weights,
         kv: plan.graph.kv.name().to_owned(),
-        activations: activations.to_owned(),
+        activations: activations([&plan, &prompt]).to_owned(),
         model_bytes,
         parameters: engine.model().parameters(),
         batch: setup.batch,
@@ -152,6 +153,14 @@ pub fn setting(
         roofline,
         tested,
     })
+}
+
+/// What activations are rounded to before they are multiplied by weights: by the kernels that were chosen, whatever was
+/// asked for. Where some round to bytes, others may round less.
+fn activations(plans: [&Plan; 2]) -> &'static str {
+    let dispatches = plans.into_iter().flat_map(|plan| &plan.dispatches);
+    let rounding = dispatches.filter_map(|dispatch| dispatch.launch.variant.rounding()).max();
+    rounding.map_or(DType::F32.name(), Rounding::name)
 }
 
 /// Bytes of the model's tensors on the device, and their storage: what was asked for, where any has it, and else what

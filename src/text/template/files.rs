@@ -12,13 +12,15 @@ const SPECIALS: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 const SETTINGS: &str = "tokenizer_config.json";
 const DEFAULT: &str = "default";
+/// The folder of templates that have a name.
+const NAMED: &str = "additional_chat_templates";
 
 /// The text of the template called `name`, or of the default one, and the file that it is in.
 pub(super) fn find(dir: &Path, name: Option<&str>) -> Result<(PathBuf, String)> {
     let wanted = name.unwrap_or(DEFAULT);
     let alone = match wanted {
         DEFAULT => dir.join("chat_template.jinja"),
-        name => dir.join("additional_chat_templates").join(format!("{name}.jinja")),
+        name => dir.join(NAMED).join(format!("{name}.jinja")),
     };
     if is_name(wanted) && exists(&alone) {
         let text = files::read_text(&alone, MAX_TEMPLATE as u64)?;
@@ -44,6 +46,7 @@ pub(super) fn find(dir: &Path, name: Option<&str>) -> Result<(PathBuf, String)> 
             }
         }
     }
+    names.extend(alone_in(dir));
     Err(Error::ChatTemplate { path: dir.to_owned(), reason: none(wanted, &names) })
 }
 
@@ -52,11 +55,20 @@ fn none(wanted: &str, names: &[String]) -> String {
         [] => String::new(),
         names => format!("; it has {}", names.join(", ")),
     };
-    let (which, note) = match wanted {
-        DEFAULT => ("no chat template".to_owned(), ""),
-        name => (format!("no chat template {name:?}"), " (a hub model's additional_chat_templates are not fetched)"),
+    let which = match wanted {
+        DEFAULT => "no chat template".to_owned(),
+        name => format!("no chat template {name:?}"),
     };
-    format!("has {which}{others}; --chat-template FILE gives one, --chat-template chatml takes a common form{note}")
+    format!("has {which}{others}; --chat-template FILE gives one, --chat-template chatml takes a common form")
+}
+
+/// The names of the templates that have a file each.
+fn alone_in(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir.join(NAMED)).into_iter().flatten().flatten();
+    let name = |entry: std::fs::DirEntry| Some(entry.file_name().to_str()?.strip_suffix(".jinja")?.to_owned());
+    let mut names: Vec<_> = entries.filter_map(name).collect();
+    names.sort();
+    names
 }
 
 /// Names lead to files, and must not lead elsewhere.

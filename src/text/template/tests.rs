@@ -43,6 +43,7 @@ fn a_template_is_found_wherever_checkpoints_keep_it() {
             Some("rag"),
             "no chat template \"rag\"; it has default, tool_use",
         ),
+        (&[alone, named], Some("tool_use"), "no chat template \"tool_use\"; it has rag; --chat-template FILE"),
         (&[alone], Some("../chat_template"), "no chat template"),
         (&[("tokenizer_config.json", "{\"chat_template\": 1}")], None, "must be a text"),
         (&[("tokenizer_config.json", "{\"chat_template\": [1]}")], None, "\"name\" and a \"template\""),
