@@ -76,10 +76,6 @@ impl<'g> Asked<'g> {
                 None => alike.push(vec![phrase]),
             }
         }
-        // A trait is told of in few beats, and so has to be asked for more often than the rest to be learned.
-        let rare = |others: &&Vec<&Phrase>| others[0].tells().any(|(_, facet)| facet == Facet::Trait);
-        let again: Vec<_> = alike.iter().filter(rare).cloned().collect();
-        alike.extend([again.clone(), again].concat());
         let alike = dice.one_of(&alike)?;
         Some(Self { phrase: dice.one_of(alike)?, places })
     }
