@@ -28,7 +28,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         rows[i] = (params.w_first + row_of(unit, i)) * params.row_words;
     }
     var sums: array<array<vec4<f32>, 2>, TOKENS>;
-    var squares = vec4<f32>(); // of up to four tokens
+    var squares: array<f32, 4>; // no vector: an older compiler of DirectX stores to no part of one that a loop chooses
     for (var pack = thread; pack < params.packs; pack += WORKGROUP) {
         var packed: array<Packed, 8>;
         for (var i = 0u; i < 8u; i++) {
@@ -64,5 +64,5 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             }
         }
     }
-    emit_sums(thread, unit, first_token, sums, squares);
+    emit_sums(thread, unit, first_token, sums, vec4<f32>(squares[0], squares[1], squares[2], squares[3]));
 }

@@ -65,9 +65,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             }
         }
     }
-    var all = vec4<f32>();
+    var all: array<f32, 4>;
     for (var t = 0u; t < TOKENS; t++) {
         all[t] = (squares[t].x + squares[t].y) + (squares[t].z + squares[t].w);
     }
-    emit_sums(thread, unit, first_token, sums, all);
+    emit_sums(thread, unit, first_token, sums, vec4<f32>(all[0], all[1], all[2], all[3]));
 }

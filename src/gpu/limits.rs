@@ -41,8 +41,8 @@ pub(super) fn missing(has: &wgpu::DownlevelCapabilities, limits: &wgpu::Limits) 
 
 /// Smallest and largest subgroup, where `features` allow the operations.
 ///
-/// Metal does not tell a device's, and the interface then names all that there are. Those that have cooperative matrices
-/// are Apple's own, from the seventh family on, and a subgroup of theirs is 32 lanes.
+/// Metal does not tell a device's, and the interface then names all that there are. Of Apple's own, those that have
+/// cooperative matrices are of the seventh family or later, and a subgroup of theirs is 32 lanes.
 pub(super) fn subgroup(
     features: wgpu::Features,
     adapter: &wgpu::Adapter,
@@ -50,7 +50,7 @@ pub(super) fn subgroup(
 ) -> Option<(u32, u32)> {
     let matrices = adapter.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
     let sizes = match info.backend {
-        wgpu::Backend::Metal if matrices => (32, 32),
+        wgpu::Backend::Metal if matrices && info.name.starts_with("Apple") => (32, 32),
         _ => (info.subgroup_min_size, info.subgroup_max_size),
     };
     features.contains(wgpu::Features::SUBGROUP).then_some(sizes)

@@ -260,8 +260,8 @@ fn shader_module(device: &wgpu::Device, label: &str, source: String, checked: bo
     // constant gives. Every index is a function of the grid and of parameters that the launch derives from the shapes
     // of what is bound; numbers that come from elsewhere (ids, rows of the cache, pages) are compared with those shapes
     // by the kernel, or made by the engine's own page table. The kernel tests run every kernel with sentinels around
-    // each binding, at sizes around every tile. What a driver does beyond a binding is bounded all the same: the device
-    // is opened with robust buffer access, as wgpu does wherever it is there.
+    // each binding, at sizes around every tile. Through Vulkan and DirectX what lies beyond a binding is bounded all the
+    // same, by robust buffer access, which wgpu asks for wherever it is there; Metal has none.
     unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
 }
 
