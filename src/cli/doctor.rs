@@ -202,6 +202,11 @@ impl VerdictArguments {
         let gpu = block_on(Gpu::open(&open::choice(adapter)))?;
         let Some(certificate) = stored(gpu.info()).filter(|_| !self.no_verdict) else { return Ok(gpu) };
         if certificate.refused.is_empty() {
+            if certificate.verdict == Verdict::Failed && !quiet {
+                eprintln!(
+                    "WARNING: `quernel doctor` found that this adapter computes wrongly; do not trust what follows"
+                );
+            }
             return Ok(gpu);
         }
         if !quiet {

@@ -69,6 +69,10 @@ pub(super) fn remove(folder: &Folder, spec: &Spec) -> Result<u64> {
     let all = snapshots(folder, spec.repo())?;
     let commit = folder.commit(revision).ok_or_else(|| absent(folder, spec))?;
     let Some(gone) = all.iter().find(|snapshot| snapshot.commit == commit) else { return Err(absent(folder, spec)) };
+    if gone.revisions.len() > 1 && gone.revisions.iter().any(|name| name == revision) {
+        // Another name leads to the same files.
+        return remove_file(&folder.reference(revision)).map(|()| 0);
+    }
     if all.len() == 1 {
         return remove_all(folder);
     }
@@ -97,7 +101,7 @@ fn remove_all(folder: &Folder) -> Result<u64> {
     for gone in ["refs", "snapshots"].map(|part| folder.root().join(part)).into_iter().chain([folder.root()]) {
         remove_tree(&gone)?;
     }
-    remove_tree(&folder.locks())?;
+    // The locks stay: whoever is fetching now holds one, and the next must wait for the same.
     Ok(freed)
 }
 

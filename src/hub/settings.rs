@@ -49,7 +49,9 @@ impl Settings {
 
     fn from(variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Self> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let user = set("HOME").or_else(|| set("USERPROFILE")).map(PathBuf::from);
+        // On Windows a HOME is another program's idea, which Python does not follow either.
+        let homes = if cfg!(windows) { ["USERPROFILE", "HOME"] } else { ["HOME", "USERPROFILE"] };
+        let user = homes.into_iter().find_map(set).map(PathBuf::from);
         let path = |name: &str| set(name).map(|value| expand(PathBuf::from(value), user.as_deref()));
         let cache_home = path("XDG_CACHE_HOME").or_else(|| user.as_ref().map(|user| user.join(".cache")));
         let home = path("HF_HOME").or_else(|| cache_home.map(|cache| cache.join("huggingface")));

@@ -3,8 +3,8 @@
 use crate::cli::tuning::cache_folder;
 use anyhow::Context;
 use rustyline::error::ReadlineError;
-use rustyline::{Config, DefaultEditor};
-use std::io::{BufRead, IsTerminal, stdin};
+use rustyline::{Behavior, Config, DefaultEditor};
+use std::io::{BufRead, IsTerminal, stdin, stdout};
 use std::path::PathBuf;
 
 /// Lines that the history keeps.
@@ -34,7 +34,9 @@ impl Input {
         if !stdin().is_terminal() {
             return Ok(Self { editor: None });
         }
-        let config = Config::builder().max_history_size(HISTORY)?.auto_add_history(false).build();
+        // Where the answers go into a file or a pipe, what is typed does not.
+        let behavior = if stdout().is_terminal() { Behavior::Stdio } else { Behavior::PreferTerm };
+        let config = Config::builder().max_history_size(HISTORY)?.auto_add_history(false).behavior(behavior).build();
         let mut editor = DefaultEditor::with_config(config).context("setting up the terminal")?;
         let history = cache_folder().map(|folder| folder.join("chat-history"));
         // A history that cannot be read is as good as none.

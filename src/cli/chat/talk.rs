@@ -231,9 +231,11 @@ impl Talk {
         Ok((text, tokens))
     }
 
-    /// How many tokens at the session's end only say that the answer ends.
+    /// How many tokens at the session's end only say that the answer ends. Without an answer they are the prompt's.
     fn ending(&self) -> usize {
-        usize::from(self.session.tokens().last().is_some_and(|&id| self.tokenizer.is_special(id)))
+        usize::from(
+            self.last.written > 0 && self.session.tokens().last().is_some_and(|&id| self.tokenizer.is_special(id)),
+        )
     }
 
     /// Forgets the oldest turn; not the last question, nor what the model is told before.

@@ -7,12 +7,18 @@ use std::fmt::Write;
 /// Lists and objects in each other at most; Python's own limit is about as deep.
 const MOST_DEPTH: usize = 900;
 
+/// Bytes of a text, far more than any context holds: values in each other may be few and yet endless to write.
+const MOST_BYTES: usize = 4 << 20;
+
+/// Characters of an indent, and of a separator.
+const MOST_BETWEEN: usize = 64;
+
 /// The filter `tojson`, with the arguments that transformers gives it.
 pub(super) fn tojson(value: &Value, ensure_ascii: Option<bool>, options: Kwargs) -> Result<Value, Error> {
     let indent: Option<Value> = options.get("indent")?;
     let indent = indent.filter(|indent| !indent.is_none()).map(|indent| match indent.as_str() {
         Some(text) => text.to_owned(),
-        None => " ".repeat(usize::try_from(indent).unwrap_or(0).min(64)),
+        None => " ".repeat(usize::try_from(indent).unwrap_or(0).min(MOST_BETWEEN)),
     });
     let separators: Option<Vec<String>> = options.get("separators")?;
     let between = if indent.is_some() { "," } else { ", " };
@@ -21,6 +27,9 @@ pub(super) fn tojson(value: &Value, ensure_ascii: Option<bool>, options: Kwargs)
         Some([comma, colon]) => [comma.clone(), colon.clone()],
         Some(_) => return Err(Error::new(ErrorKind::InvalidOperation, "tojson: separators are two texts")),
     };
+    if [indent.as_ref(), Some(&comma), Some(&colon)].into_iter().flatten().any(|text| text.len() > MOST_BETWEEN) {
+        return Err(Error::new(ErrorKind::InvalidOperation, "tojson: too long an indent or separator"));
+    }
     let ensure_ascii = ensure_ascii.or(options.get("ensure_ascii")?).unwrap_or(false);
     let sort_keys = options.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
     options.assert_all_used()?;
@@ -40,6 +49,9 @@ struct Writer {
 
 impl Writer {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
+        if self.out.len() > MOST_BYTES {
+            return Err(Error::new(ErrorKind::InvalidOperation, "tojson: too long a text"));
+        }
         if depth > MOST_DEPTH {
             return Err(Error::new(ErrorKind::InvalidOperation, "tojson: too many values in each other"));
         }
