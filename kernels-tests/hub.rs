@@ -242,6 +242,19 @@ fn what_is_removed_is_what_no_other_revision_has() {
     assert!(!root(cache.path()).exists() && hub.list().unwrap().is_empty());
 }
 
+#[test]
+fn one_name_of_a_model_is_removed_alone() {
+    let server = Server::new(files(), Duration::ZERO, |_| Fate::Fine);
+    let (cache, hub) = hub(&server);
+    pull(&hub).unwrap();
+    hub.pull(&stone_at("v1"), &mut |_| {}).unwrap();
+    assert_eq!(hub.list().unwrap()[0].revisions, ["main", "v1"]);
+    assert_eq!(hub.remove(&stone_at("v1")).unwrap(), 0);
+    assert_eq!(hub.list().unwrap()[0].revisions, ["main"]);
+    expect_whole(cache.path());
+    assert!(hub.remove(&stone_at("main")).unwrap() > 500_000);
+}
+
 fn stone_at(revision: &str) -> Spec {
     format!("{REPO}@{revision}").parse().unwrap()
 }

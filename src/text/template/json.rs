@@ -169,7 +169,17 @@ fn python_float(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::python_float;
+    use super::*;
+
+    #[test]
+    fn few_values_in_each_other_are_not_written_without_end() {
+        // Two to the fortieth numbers, of forty lists.
+        let nested = (0..40).fold(Value::from(0), |inner, _| Value::from(vec![inner.clone(), inner]));
+        let error = tojson(&nested, None, Kwargs::from_iter([] as [(&str, Value); 0])).unwrap_err();
+        assert!(error.to_string().contains("too long a text"), "{error}");
+        let wide = Kwargs::from_iter([("indent", Value::from(" ".repeat(65)))]);
+        assert!(tojson(&Value::from(vec![1]), None, wide).unwrap_err().to_string().contains("indent"));
+    }
 
     #[test]
     fn floats_are_written_as_python_writes_them() {
