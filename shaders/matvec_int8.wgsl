@@ -65,7 +65,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             }
         }
     }
-    var all: array<f32, 4>;
+    var all: array<f32, 4>; // no vector, as in matvec
     for (var t = 0u; t < TOKENS; t++) {
         all[t] = (squares[t].x + squares[t].y) + (squares[t].z + squares[t].w);
     }

@@ -61,7 +61,8 @@ pub struct Protocol {
     pub delay: Duration,
 }
 
-/// Runs before a test at most. What is learned about a device's speed doubles with each.
+/// Runs before a test at most. The tokens that the engine takes of a prompt at a time double once in each at least, until
+/// they stay.
 pub(super) const WARM_UPS: usize = 8;
 
 /// One run of a test.
