@@ -107,13 +107,54 @@ fn a_checkpoint_without_a_template_says_what_to_do() {
     assert!(stderr.contains("no chat template \"nobody\""), "{stderr}");
 }
 
+/// A template that is still at work cannot be ended but by ending the program.
+#[test]
+fn a_template_that_takes_too_long_ends_the_chat() {
+    let model = model("llama-3");
+    let endless = "{% set ns = namespace(s=[1], t=[1]) %}{% for i in range(45) %}\
+                   {% set ns.s = [ns.s, ns.s] %}{% set ns.t = [ns.t, ns.t] %}{% endfor %}\
+                   {% if ns.s == ns.t %}y{% endif %}";
+    for template in [endless.to_owned(), format!("{{% if messages | length > 1 %}}{endless}{{% endif %}}x")] {
+        std::fs::write(model.path().join("chat_template.jinja"), template).unwrap();
+        let begin = std::time::Instant::now();
+        let (output, stdout, stderr) = piped(model.path(), &["-q", "-n", "1"], "Hello\nHello\n");
+        assert!(output.status.code() == Some(1) && stdout.is_empty(), "{stdout:?} {stderr}");
+        assert!(stderr.contains("it takes longer than 2 s") && begin.elapsed().as_secs() < 20, "{stderr}");
+    }
+}
+
+#[test]
+fn a_new_conversation_is_one_that_the_template_can_write() {
+    let model = model("llama-3");
+    let (_, alone, _) = piped(model.path(), &["-q", "-n", "8", "-sys", "Be."], "The stone");
+    let (_, after, told) = piped(model.path(), &["-n", "8", "-sys", "Be."], "The wheel\n/new\nThe stone\n/stats\n");
+    assert!(after.ends_with(&alone) && after.len() > alone.len() && told.contains("2 messages"), "{after:?} {told}");
+    let file = model.path().join("chat_template.jinja");
+    std::fs::write(
+        &file,
+        TEMPLATE.replace("{{ m.role }}", "{{ m.role if m.role != 'system' else raise_exception('No.') }}"),
+    )
+    .unwrap();
+    let (output, stdout, stderr) = piped(model.path(), &["-n", "8"], "The wheel\n/system Be brief.\nThe stone\n");
+    assert!(output.status.code() == Some(1) && stdout.lines().count() >= 1, "{stdout:?} {stderr}");
+    assert!(stderr.contains("the template says: No.") && !stderr.contains("(a new conversation)"), "{stderr}");
+    let (output, stdout, stderr) = piped(model.path(), &["-n", "8", "-sys", "Be brief."], "The wheel\n");
+    assert!(output.status.code() == Some(1) && stdout.is_empty() && stderr.contains("the template says: No."));
+}
+
 #[test]
 fn a_full_context_is_told_or_moves_on() {
     let model = model("llama-3");
     let lines = "The wheel turned.\n".repeat(4);
     let (output, _, stderr) = piped(model.path(), &["-n", "24", "-c", "96"], &lines);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("the context of 96 tokens is full; --ctx-shift"), "{stderr}");
+    assert!(
+        stderr
+            .contains("96 tokens is full; --ctx-shift forgets the oldest turns, -c asks for a longer one, /new begins"),
+        "{stderr}"
+    );
+    let (_, _, stderr) = piped(model.path(), &["-n", "24", "-c", "64"], &"The wheel turned. ".repeat(48));
+    assert!(stderr.contains("64 tokens is full; -c asks for a longer one)"), "one question alone: {stderr}");
     let lines = format!("{}/stats\n", "The wheel turned.\n".repeat(8));
     let (output, stdout, stderr) =
         piped(model.path(), &["-n", "24", "-c", "96", "--ctx-shift", "--system", "Be."], &lines);
@@ -158,6 +199,17 @@ fn a_conversation_is_kept_and_taken_up() {
     for (name, what) in [(&bad, "is no conversation"), (&later, "is of version 2"), (&path("none.json"), "none.json")] {
         let (output, _, stderr) = run(&format!("/load {name}\n"));
         assert!(output.status.code() == Some(1) && stderr.contains(what), "{stderr}");
+    }
+    #[cfg(unix)]
+    {
+        let (output, _, stderr) = run("/load /dev/zero\n");
+        assert!(output.status.code() == Some(1) && stderr.contains("neither a file nor a folder"), "{stderr}");
+        std::os::unix::fs::symlink(&kept, &bad).unwrap_err();
+        std::fs::remove_file(&bad).unwrap();
+        std::os::unix::fs::symlink(&kept, &bad).unwrap();
+        let (output, _, stderr) = run(&format!("The stone\n/save {bad}\n"));
+        assert!(output.status.success() && std::fs::read_to_string(&kept).unwrap().contains("The stone"), "{stderr}");
+        assert!(std::fs::symlink_metadata(&bad).unwrap().is_symlink());
     }
     let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 3, "{left:?}");

@@ -220,6 +220,16 @@ pub enum Error {
         reason: String,
     },
 
+    /// A template was still at work when its time was over. Nothing can end it but the end of the process: until then it
+    /// may take more and more memory.
+    #[error("{}: chat template: it takes longer than {seconds} s", path.display())]
+    ChatTemplateTime {
+        /// The template's file, or the checkpoint's folder where there is none.
+        path: PathBuf,
+        /// How long a template may take.
+        seconds: u64,
+    },
+
     /// The logits of a step hold a NaN or an infinity, so no token can be chosen.
     #[error("the model produced {count} non-finite logits; its weights or the driver are at fault (try --check)")]
     NotFinite {

@@ -149,7 +149,7 @@ fn a_question_that_does_not_fit_forgets_nothing_and_the_last_can_be_answered_ane
     person.enters("The wheel");
     person.sees(PROMPT);
     person.types(&format!("{}\r", "The wheel turned. ".repeat(48)));
-    person.sees("the context of 96 tokens is full");
+    person.sees("the context of 96 tokens is full; -c asks for a longer one)");
     person.sees(PROMPT);
     for command in ["/regen", "/stats"] {
         person.enters(command);
@@ -186,4 +186,27 @@ fn ctrl_c_stops_the_answer_and_not_the_program() {
     person.sees(PROMPT);
     person.types("\x03");
     assert_eq!(person.leaves(), 130);
+}
+
+/// What the template refuses costs nothing that was said before.
+#[test]
+fn a_refused_system_text_leaves_the_conversation() {
+    let (model, dir) = (model("llama-3"), tempfile::tempdir().unwrap());
+    let file = model.path().join("chat_template.jinja");
+    let strict = "{% if messages[0].role == 'system' %}{{ raise_exception('No.') }}{% endif %}";
+    std::fs::write(&file, strict.to_owned() + &std::fs::read_to_string(&file).unwrap()).unwrap();
+    let mut person = Person::at(model.path(), dir.path(), &["-n", "4"]);
+    person.sees(PROMPT);
+    person.enters("The wheel");
+    person.sees(PROMPT);
+    person.enters("/system Be brief.");
+    person.sees("the template says: No.");
+    person.sees(PROMPT);
+    person.enters("And then?");
+    person.sees(PROMPT);
+    person.enters("/stats");
+    assert!(person.sees("reused").contains("4 messages"));
+    person.sees(PROMPT);
+    person.types("\x04");
+    assert_eq!(person.leaves(), 0);
 }

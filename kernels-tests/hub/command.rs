@@ -101,6 +101,16 @@ fn every_command_takes_a_model_of_the_hub() {
     assert!(code == 1 && told.contains("holds neither"), "{told}");
 }
 
+/// Python may have fetched the files that somebody named, and the cache does not tell.
+#[test]
+fn a_model_without_a_chat_template_may_not_be_whole() {
+    let server = tiny();
+    let home = tempfile::tempdir().unwrap();
+    let (code, _, told) = at(&server, home.path(), ["chat", "-q", "-m", REPO]);
+    assert!(code == 1 && told.contains("no chat template"), "{told}");
+    assert!(told.contains("if another program fetched the model: `quernel pull mill/stone` adds"), "{told}");
+}
+
 #[test]
 fn a_name_that_is_nothing_shows_both_ways_out() {
     let server = tiny();

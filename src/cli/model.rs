@@ -14,11 +14,16 @@ pub fn resolve(model: &Path, quiet: bool) -> anyhow::Result<PathBuf> {
 /// What to call the model in `folder`: its name on the hub, or that of the folder.
 pub fn name(folder: &Path) -> Option<String> {
     let repo = folder.ancestors().nth(2).and_then(|root| root.file_name()?.to_str()?.strip_prefix("models--"));
-    let name = match repo.filter(|_| folder.parent().is_some_and(|parent| parent.ends_with("snapshots"))) {
+    let name = match repo.filter(|_| is_snapshot(folder)) {
         Some(repo) => repo.rsplit("--").next()?,
         None => folder.file_name()?.to_str()?,
     };
     Some(name.to_owned())
+}
+
+/// Whether `folder` is a revision of a model in the hub's cache.
+pub fn is_snapshot(folder: &Path) -> bool {
+    folder.parent().is_some_and(|parent| parent.ends_with("snapshots"))
 }
 
 #[cfg(feature = "hub")]

@@ -2,8 +2,10 @@
 //!
 //! [`Tokenizer`] reads `tokenizer.json` and turns text into ids and back. [`TextStream`] turns ids into text one by one,
 //! so that the pieces put together are what decoding all ids at once gives. [`StopStrings`] ends a text at the first of
-//! some strings. [`ChatTemplate`] writes a conversation as the text that a model was trained on. This module knows nothing of models, GPUs or sampling.
+//! some strings. [`ChatTemplate`] writes a conversation as the text that a model was trained on, and [`Conversation`] keeps
+//! one in a file. This module knows nothing of models, GPUs or sampling.
 
+mod conversation;
 mod stop;
 mod stream;
 mod template;
@@ -11,6 +13,7 @@ mod template;
 mod tests;
 mod tokenizer;
 
+pub use conversation::Conversation;
 pub use stop::StopStrings;
 pub use stream::TextStream;
 pub use template::{ChatTemplate, Message, Moment, Prompt};

@@ -1,12 +1,13 @@
 //! What begins with a slash.
 
-use super::store::Stored;
 use super::talk::Talk;
 use quernel::Error;
+use quernel::text::Conversation;
 use std::path::Path;
 
 const HELP: &str = "\
 /help          this list
+/new           begin anew
 /system TEXT   tell the model something before the conversation, which begins anew; with no text, show it
 /save FILE     keep the conversation
 /load FILE     go on with a conversation that was kept
@@ -33,20 +34,19 @@ pub fn run(talk: &mut Talk, line: &str) -> anyhow::Result<Then> {
         "exit" | "quit" | "bye" => return Ok(Then::End),
         "stats" => eprint!("{}", talk.stats()),
         "regen" => talk.regenerate()?,
-        "system" if rest.is_empty() => eprintln!("{}", talk.system.as_deref().unwrap_or("(none)")),
-        "system" => {
-            talk.restore(Some(rest.to_owned()), Vec::new());
-            eprintln!("(a new conversation)");
-        }
+        "system" if rest.is_empty() => eprintln!("{}", talk.said().system.as_deref().unwrap_or("(none)")),
+        "system" => begin(talk, Some(rest.to_owned()))?,
+        "new" | "clear" => begin(talk, talk.said().system.clone())?,
         "save" => {
             let path = file(rest)?;
-            Stored::new(talk.system.clone(), talk.messages().to_vec()).write(path)?;
-            eprintln!("({} messages saved to {})", talk.messages().len(), path.display());
+            talk.said().write(path)?;
+            eprintln!("({} messages saved to {})", talk.said().messages.len(), path.display());
         }
         "load" => {
-            let stored = Stored::read(file(rest)?)?;
-            eprintln!("({} messages loaded)", stored.messages.len());
-            talk.restore(stored.system, stored.messages);
+            let kept = Conversation::read(file(rest)?)?;
+            let messages = kept.messages.len();
+            talk.take_up(kept)?;
+            eprintln!("({messages} messages loaded)");
         }
         _ => {
             let reason = "there is no such command; /help lists them";
@@ -54,6 +54,12 @@ pub fn run(talk: &mut Talk, line: &str) -> anyhow::Result<Then> {
         }
     }
     Ok(Then::GoOn)
+}
+
+fn begin(talk: &mut Talk, system: Option<String>) -> anyhow::Result<()> {
+    talk.take_up(Conversation { system, messages: Vec::new() })?;
+    eprintln!("(a new conversation)");
+    Ok(())
 }
 
 fn file(name: &str) -> anyhow::Result<&Path> {

@@ -5,17 +5,16 @@
 
 mod commands;
 mod input;
-mod store;
 mod talk;
 
 use super::args::{ModelArguments, SamplingArguments};
-use super::{exit, open};
+use super::{exit, model, open};
 use anyhow::Context;
 use clap::Args;
 use input::{Input, Line};
 use quernel::Error;
 use quernel::engine::Cancel;
-use quernel::text::ChatTemplate;
+use quernel::text::{ChatTemplate, Conversation};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -73,9 +72,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let engine = files.engine(&arguments.model)?;
     let seed = arguments.sampling.seed();
     let session = engine.session(sampler, seed)?;
-    let mut talk = Talk::new(engine, session, template, seed, interrupt)?;
-    talk.system.clone_from(&arguments.system);
-    talk.more = arguments.chat_template_kwargs.clone().unwrap_or_default();
+    let more = arguments.chat_template_kwargs.clone().unwrap_or_default();
+    let mut talk = Talk::new(engine, session, template, more, seed, interrupt)?;
+    talk.take_up(Conversation { system: arguments.system.clone(), messages: Vec::new() })?;
     talk.shift = arguments.ctx_shift;
     talk.most = usize::try_from(arguments.predict).ok();
     let mut input = Input::open()?;
@@ -132,12 +131,18 @@ fn is_about_a_line(error: &anyhow::Error) -> bool {
 
 /// The form of the conversation: what was asked for, or else the checkpoint's own.
 fn template(arguments: &Arguments, dir: &Path) -> anyhow::Result<ChatTemplate> {
-    Ok(match arguments.chat_template.as_deref() {
-        None => ChatTemplate::open(dir, None)?,
-        Some(file) if Path::new(file).exists() => ChatTemplate::read(PathBuf::from(file), dir)?,
-        Some("chatml") => ChatTemplate::chatml()?,
-        Some(name) => ChatTemplate::open(dir, Some(name))?,
-    })
+    let found = match arguments.chat_template.as_deref() {
+        None => ChatTemplate::open(dir, None),
+        Some(file) if Path::new(file).exists() => ChatTemplate::read(PathBuf::from(file), dir),
+        Some("chatml") => ChatTemplate::chatml(),
+        Some(name) => ChatTemplate::open(dir, Some(name)),
+    };
+    let model = &arguments.model.model;
+    if found.is_err() && dir != model && model::is_snapshot(dir) {
+        // Python fetches what it is asked for, and a folder does not tell what it was not.
+        eprintln!("(if another program fetched the model: `quernel pull {}` adds what it left out)", model.display());
+    }
+    Ok(found?)
 }
 
 /// Ctrl-C while nobody is asked for a line: it stops the answer that is under way, or else, or again, the program.

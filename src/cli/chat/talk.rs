@@ -3,7 +3,7 @@
 use super::Interrupt;
 use pollster::block_on;
 use quernel::engine::{Cancel, Engine, GenerateOptions, Session, Stop};
-use quernel::text::{ChatTemplate, Message, Prompt, Tokenizer};
+use quernel::text::{ChatTemplate, Conversation, Message, Prompt, Tokenizer};
 use quernel::{Error, Result};
 use serde_json::{Map, Value};
 use std::io::{IsTerminal, Write};
@@ -18,13 +18,11 @@ pub struct Talk {
     template: ChatTemplate,
     seed: u64,
     interrupt: Interrupt,
-    /// What the model is told before.
-    pub system: Option<String>,
-    messages: Vec<Message>,
+    said: Conversation,
     /// The first message that the model still knows.
     from: usize,
     /// What else the template knows.
-    pub more: Map<String, Value>,
+    more: Map<String, Value>,
     /// Forget the oldest turns where the context is full.
     pub shift: bool,
     /// Tokens of an answer at most.
@@ -52,6 +50,7 @@ impl Talk {
         mut engine: Engine,
         session: Session,
         template: ChatTemplate,
+        more: Map<String, Value>,
         seed: u64,
         interrupt: Interrupt,
     ) -> Result<Self> {
@@ -63,47 +62,63 @@ impl Talk {
             template,
             seed,
             interrupt,
-            system: None,
-            messages: Vec::new(),
+            said: Conversation::default(),
             from: 0,
-            more: Map::new(),
+            more,
             shift: false,
             most: None,
             turn_ends: Vec::new(),
             held: None,
             last: Figures::default(),
         };
-        talk.turn_ends = talk.find_turn_end().into_iter().collect();
+        talk.turn_ends = talk.find_turn_end()?.into_iter().collect();
         Ok(talk)
     }
 
     /// The special token that the template writes after an answer, which a model may be trained to end with although
     /// its configuration names another.
-    fn find_turn_end(&self) -> Option<u32> {
+    fn find_turn_end(&self) -> Result<Option<u32>> {
         let mark = "quern";
         let messages = vec![Message::new("user", "?"), Message::new("assistant", mark)];
-        let text = self.template.render(&Prompt { messages, ..Prompt::default() }).ok()?;
-        let after = self.tokenizer.encode_plain(text.rsplit_once(mark)?.1).ok()?;
-        after.first().copied().filter(|&id| self.tokenizer.is_special(id))
+        let text = match self.template.render(&Prompt { messages, ..Prompt::default() }) {
+            // It may want more than this conversation, and will say so when it is given another.
+            Err(Error::ChatTemplate { .. }) => return Ok(None),
+            text => text?,
+        };
+        let Some((_, after)) = text.rsplit_once(mark) else { return Ok(None) };
+        let after = self.tokenizer.encode_plain(after)?;
+        Ok(after.first().copied().filter(|&id| self.tokenizer.is_special(id)))
     }
 
-    /// What was said.
-    pub fn messages(&self) -> &[Message] {
-        &self.messages
+    /// The conversation, as far as it has come.
+    pub fn said(&self) -> &Conversation {
+        &self.said
     }
 
-    /// Another conversation. What the session holds is used again as far as it is the same.
-    pub fn restore(&mut self, system: Option<String>, messages: Vec<Message>) {
-        (self.system, self.messages, self.from) = (system, messages, 0);
+    /// Another conversation. What the session holds is used again as far as it is the same. Where the template cannot
+    /// write it, the one before stays.
+    pub fn take_up(&mut self, kept: Conversation) -> Result<()> {
+        let mut messages: Vec<_> = kept.told().collect();
+        let asked = messages.last().is_some_and(|message| message.role == "user");
+        if !messages.is_empty() {
+            messages.extend((!asked).then(|| Message::new("user", "?")));
+            self.template.render(&self.asking(messages))?;
+        }
+        (self.said, self.from) = (kept, 0);
+        Ok(())
+    }
+
+    fn asking(&self, messages: Vec<Message>) -> Prompt {
+        Prompt { messages, add_generation_prompt: true, more: self.more.clone(), ..Prompt::default() }
     }
 
     /// Says `text` to the model, and prints its answer. Where that fails nothing was said.
     pub fn say(&mut self, text: String) -> anyhow::Result<()> {
         let from = self.from;
-        self.messages.push(Message::new("user", text));
+        self.said.messages.push(Message::new("user", text));
         let answered = self.answer();
         if answered.is_err() {
-            self.messages.pop();
+            self.said.messages.pop();
             self.from = from;
         }
         answered
@@ -111,9 +126,9 @@ impl Talk {
 
     /// Answers the last question once more, by other dice.
     pub fn regenerate(&mut self) -> anyhow::Result<()> {
-        let last = self.messages.pop_if(|message| message.role == "assistant");
-        if self.messages.last().is_none_or(|message| message.role != "user") {
-            self.messages.extend(last);
+        let last = self.said.messages.pop_if(|message| message.role == "assistant");
+        if self.said.messages.last().is_none_or(|message| message.role != "user") {
+            self.said.messages.extend(last);
             return Err(Error::option("/regen", "there is nothing to answer").into());
         }
         self.seed = self.seed.wrapping_add(1);
@@ -121,38 +136,46 @@ impl Talk {
         let from = self.from;
         let answered = self.answer();
         if answered.is_err() {
-            self.messages.extend(last);
+            self.said.messages.extend(last);
             self.from = from;
         }
         answered
     }
 
     fn answer(&mut self) -> anyhow::Result<()> {
-        let (mut text, mut tokens) = self.prompt()?;
-        while tokens.len() >= self.session.limit() {
-            if !(self.shift && self.forget()) {
-                let full = Error::ContextFull { tokens: tokens.len() + 1, context: self.session.limit() };
-                return Err(self.with_way_out(full));
-            }
-            (text, tokens) = self.prompt()?;
-        }
-        self.last = Figures::default();
         let cancel = Cancel::default();
         self.interrupt.set(Some(cancel.clone()));
-        let answered = self.stream(&mut text, tokens, &cancel);
+        let answered = self.fitting().and_then(|(mut text, tokens)| {
+            self.last = Figures::default();
+            let (answer, stop) = self.stream(&mut text, tokens, &cancel)?;
+            Ok((text, answer, stop))
+        });
         self.interrupt.set(None);
-        let (answer, stop) = answered?;
+        let (text, answer, stop) = answered?;
         let held = &self.session.tokens()[..self.session.tokens().len() - self.ending()];
         self.held = Some((text + &answer, held.to_vec()));
-        self.messages.push(Message::new("assistant", answer));
+        self.said.messages.push(Message::new("assistant", answer));
         match stop {
             Some(Stop::Cancelled) => eprintln!("(stopped)"),
-            Some(Stop::Context) => {
-                eprintln!("(the context of {} tokens is full; {WAYS_OUT})", self.session.limit());
-            }
+            Some(Stop::Context) => self.tell_full(),
             _ => {}
         }
         Ok(())
+    }
+
+    /// The prompt, of as many turns as leave room for an answer.
+    fn fitting(&mut self) -> anyhow::Result<(String, Vec<u32>)> {
+        loop {
+            let (text, tokens) = self.prompt()?;
+            let limit = self.session.limit();
+            if tokens.len() < limit {
+                return Ok((text, tokens));
+            }
+            if !(self.shift && self.forget()) {
+                self.tell_full();
+                return Err(Error::ContextFull { tokens: tokens.len() + 1, context: limit }.into());
+            }
+        }
     }
 
     /// Prints an answer as it comes, over several contexts if it must.
@@ -214,10 +237,10 @@ impl Talk {
     /// The conversation as the template writes it, and as tokens: those that the session holds as far as the text is the
     /// one that they were made of, since an answer's text may have other tokens than the model chose.
     fn prompt(&self) -> Result<(String, Vec<u32>)> {
-        let system = self.system.iter().map(|text| Message::new("system", text.as_str()));
-        let messages = system.chain(self.messages[self.from..].iter().cloned()).collect();
-        let prompt = Prompt { messages, add_generation_prompt: true, more: self.more.clone(), ..Prompt::default() };
-        let text = self.template.render(&prompt)?;
+        let mut messages: Vec<_> = self.said.told().collect();
+        let system = messages.len() - self.said.messages.len();
+        messages.drain(system..system + self.from);
+        let text = self.template.render(&self.asking(messages))?;
         if let Some((held, ids)) = &self.held
             && let Some(rest) = text.strip_prefix(held.as_str())
         {
@@ -240,16 +263,27 @@ impl Talk {
 
     /// Forgets the oldest turn; not the last question, nor what the model is told before.
     fn forget(&mut self) -> bool {
-        let questions = (self.from + 1..self.messages.len()).filter(|&at| self.messages[at].role == "user");
+        let questions = (self.from + 1..self.said.messages.len()).filter(|&at| self.said.messages[at].role == "user");
         let Some(next) = { questions }.next() else { return false };
         eprintln!("(the context is full: the oldest turn is forgotten)");
         self.from = next;
         true
     }
 
-    fn with_way_out(&self, error: Error) -> anyhow::Error {
-        eprintln!("(the context of {} tokens is full; {WAYS_OUT})", self.session.limit());
-        error.into()
+    /// Says that the context is full, and what can be done about it here.
+    fn tell_full(&self) {
+        let limit = self.session.limit();
+        let several = self.said.messages[self.from..].iter().filter(|message| message.role == "user").count() > 1;
+        let ways = [
+            (several && !self.shift).then_some("--ctx-shift forgets the oldest turns"),
+            (limit < self.engine.model().context()).then_some("-c asks for a longer one"),
+            several.then_some("/new begins anew"),
+        ];
+        let ways: Vec<_> = ways.into_iter().flatten().collect();
+        match ways.is_empty() {
+            true => eprintln!("(the context of {limit} tokens is full)"),
+            false => eprintln!("(the context of {limit} tokens is full; {})", ways.join(", ")),
+        }
     }
 
     /// Tokens, speeds, and how full the context is.
@@ -262,15 +296,13 @@ impl Talk {
              prompt      {read} tokens read, {:.1} tokens/s; {reused} reused\n\
              answer      {written} tokens, {:.1} tokens/s\n",
             100.0 * holds as f64 / limit as f64,
-            self.messages.len(),
+            self.said.messages.len(),
             self.from,
             rate(read, reading),
             rate(written.saturating_sub(1), writing),
         )
     }
 }
-
-const WAYS_OUT: &str = "--ctx-shift forgets the oldest turns, -c asks for a longer one, /system begins anew";
 
 /// Makes `tokens` what the session holds. Returns how many of them were computed before.
 fn take_up(session: &mut Session, tokens: &[u32]) -> Result<usize> {

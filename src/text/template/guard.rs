@@ -1,5 +1,7 @@
 //! Running a stranger's template: with a deep stack, for a short time, and a few times beside each other at most.
 
+use crate::Error;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -15,13 +17,19 @@ static RETIRED: AtomicUsize = AtomicUsize::new(0);
 /// As many of them as are borne with.
 const MOST_RETIRED: usize = 4;
 
-/// Runs `work` on a thread of its own.
+/// Runs `work` for the template at `path`, on a thread of its own.
 ///
 /// # Errors
-/// Says so where it takes longer than the limit, where no thread can be had, or where too many never came to an end.
-pub(super) fn run<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
+/// [`Error::ChatTemplateTime`] where it takes longer than the limit, and [`Error::ChatTemplate`] where it fails, where no
+/// thread can be had, or where too many never came to an end.
+pub(super) fn run<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> crate::Result<T> {
+    let failed = |reason| Error::ChatTemplate { path: path.to_owned(), reason };
     if RETIRED.load(Ordering::Acquire) >= MOST_RETIRED {
-        return Err(format!("{MOST_RETIRED} templates that took too long are still running; restart the program"));
+        let reason = format!("{MOST_RETIRED} templates that took too long are still running; restart the program");
+        return Err(failed(reason));
     }
     let (sender, receiver) = sync_channel(1);
     // Whichever parts second, the thread at its end or the watch at its limit, takes the thread off the count.
@@ -33,16 +41,16 @@ pub(super) fn run<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + 
         let _ = sender.send(work());
         drop(own);
     });
-    spawned.map_err(|e| format!("no thread can be had to render it: {e}"))?;
+    spawned.map_err(|e| failed(format!("no thread can be had to render it: {e}")))?;
     match receiver.recv_timeout(LIMIT) {
-        Ok(result) => result,
+        Ok(result) => result.map_err(failed),
         Err(RecvTimeoutError::Disconnected) => {
-            Err("it leads to a state that its renderer has no answer for".to_owned())
+            Err(failed("it leads to a state that its renderer has no answer for".to_owned()))
         }
         Err(RecvTimeoutError::Timeout) => {
             RETIRED.fetch_add(1, Ordering::AcqRel);
             drop(Parted(parted));
-            Err(format!("it takes longer than {} s", LIMIT.as_secs()))
+            Err(Error::ChatTemplateTime { path: path.to_owned(), seconds: LIMIT.as_secs() })
         }
     }
 }

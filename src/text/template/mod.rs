@@ -93,28 +93,28 @@ impl ChatTemplate {
         }
         let source: Arc<str> = tags::plain(source).into();
         let shared = Arc::clone(&source);
-        let compiled = guard::run(move || {
+        guard::run(&path, move || {
             let environment = python::environment(FUEL, None);
             environment.template_from_str(&shared).map(|_| ()).map_err(|e| told(&e))
-        });
-        compiled.map_err(|reason| Error::ChatTemplate { path: path.clone(), reason })?;
+        })?;
         Ok(Self { path, source, specials })
     }
 
     /// The prompt as text, its special tokens written out.
     ///
     /// # Errors
-    /// [`Error::ChatTemplate`] where the template refuses the conversation, or asks for too much work or time.
+    /// [`Error::ChatTemplate`] where the template refuses the conversation or asks for too much work, and
+    /// [`Error::ChatTemplateTime`] where it asks for too much time: it then goes on, out of reach, and only the end of the
+    /// process is sure to end it.
     pub fn render(&self, prompt: &Prompt) -> Result<String> {
         let (variables, bytes) = prompt.variables(&self.specials);
         let fuel = FUEL + (bytes / BYTES_PER_FUEL) as u64;
         let (source, now) = (Arc::clone(&self.source), prompt.now);
-        let rendered = guard::run(move || {
+        guard::run(&self.path, move || {
             let environment = python::environment(fuel, now);
             let template = environment.template_from_str(&source).map_err(|e| told(&e))?;
             template.render(variables).map_err(|e| told(&e))
-        });
-        rendered.map_err(|reason| Error::ChatTemplate { path: self.path.clone(), reason })
+        })
     }
 
     /// The template as it is rendered.
