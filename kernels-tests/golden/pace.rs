@@ -51,3 +51,36 @@ fn a_prompt_is_divided_by_the_clock_and_answered_alike() {
         assert!(logits == whole);
     });
 }
+
+/// The first short prompt waits for no kernels but those that its answer needs, and is answered as by the others.
+#[test]
+fn a_first_short_prompt_is_taken_token_by_token_on_a_processor() {
+    on_gpu(|gpu| {
+        if !gpu.caps().processor {
+            return;
+        }
+        let config = Shape::named("tiny").unwrap().config().unwrap();
+        let tensors = Box::new(Synthetic::new(&config, 1).unwrap());
+        let options = EngineOptions::default();
+        let mut progress = |_, _| ();
+        let engine = Engine::from_tensors(&config, tensors, gpu.clone(), options, &mut progress);
+        let mut engine = block_on(engine).unwrap();
+        let mut answer = |tokens: u32| {
+            let mut session = engine.session(SamplerOptions::greedy(), 0).unwrap();
+            session.keep_logits(true);
+            session.push(&(0..tokens).collect::<Vec<u32>>()).unwrap();
+            let before = engine.submissions();
+            assert!(block_on(engine.step(&mut [&mut session])).unwrap()[0].is_some());
+            (engine.submissions() - before, session.logits().to_vec())
+        };
+        let (submissions, single) = answer(7);
+        assert_eq!(submissions, 7);
+        assert_eq!(answer(400).0, 1);
+        let (submissions, whole) = answer(7);
+        assert_eq!(submissions, 1);
+        let error = |at: usize| f64::from(single[at] - whole[at]).powi(2);
+        let (error, size) =
+            (0..whole.len()).fold((0.0, 0.0), |(e, s), at| (e + error(at), s + f64::from(whole[at]).powi(2)));
+        assert!(size > 0.0 && error / size < 1e-4, "{error} of {size}");
+    });
+}

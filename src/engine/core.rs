@@ -109,7 +109,9 @@ impl Engine {
         let reference = options.check.then(|| Reference::new(&graph.caches, pages));
         let formats = graph.formats();
         let plan = Plan::new(graph, gpu.caps(), policy)?;
-        let (pace, tuning) = (Pace::of(gpu.caps()), options.tuning_of(gpu.info()));
+        // Kernels of one token and of many round differently, so what came before must not choose between them.
+        let pace = if options.deterministic { Pace::of(gpu.caps()).eager() } else { Pace::of(gpu.caps()) };
+        let tuning = options.tuning_of(gpu.info());
         let executor = Executor::load(gpu, &plan, pages, &*tensors, progress).await?;
         Ok(Self {
             tensors,
@@ -159,6 +161,7 @@ impl Engine {
         sessions.iter_mut().for_each(|session| session.go_ahead(None));
         let mut next = vec![None; sessions.len()];
         let most = self.options.step_tokens();
+        self.take_singly(sessions, most).await?;
         let parts = schedule(sessions, most, self.pace.tokens(most), self.options.sessions);
         for part in parts.iter().filter(|part| part.last) {
             sessions[part.session].expect_room()?;
@@ -219,6 +222,24 @@ impl Engine {
         let most = (LOGITS_AT_ONCE / (4 * self.model.vocab())).clamp(1, self.options.step_tokens());
         // The largest power of two, since counts are rounded up to one.
         1 << most.ilog2()
+    }
+
+    /// Computes a prompt of `most` tokens at most token by token, up to its last, where the pace has that.
+    async fn take_singly(&mut self, sessions: &mut [&mut Session], most: usize) -> Result<()> {
+        let watched = self.reference.is_some() || self.executor.takes_time();
+        let [session] = sessions else { return Ok(()) };
+        if watched || session.waiting() > most {
+            return Ok(());
+        }
+        while session.waiting() > 1 && self.pace.single(session.waiting(), self.need.weights) {
+            // Where there is no room for all of it, nothing is to have been done.
+            session.expect_room()?;
+            session.reserve(session.waiting())?;
+            let part = Part { session: 0, tokens: 1, last: false };
+            self.run(&mut [&mut **session], &[part], Outputs::Argmax, false).await?;
+            session.commit(1);
+        }
+        Ok(())
     }
 
     /// Submits the step that `parts` make; `None` where they are none.

@@ -4,6 +4,9 @@
 //! shaders nobody watches, and steps are as large as the options allow. Elsewhere steps of prompts begin small, and
 //! double or halve by the time that the one before took; and a step whose time is foreseen to exceed the bound is
 //! submitted in parts, between dispatches. The time comes from a clock that is handed in: the engine needs none to run.
+//!
+//! A processor's driver takes about a second to build the kernels of steps of many tokens. So a first short prompt is
+//! computed there token by token, by the kernels that its answer needs anyway, as long as that takes less.
 
 use crate::graph::Cost;
 use crate::kernels::linear::MATVEC_TOKENS;
@@ -36,6 +39,8 @@ pub struct Pace {
     under_way: Option<UnderWay>,
     /// When the one before it ended.
     ended: Duration,
+    /// Bytes that prompts may still read token by token.
+    single: u64,
 }
 
 /// A step of a prompt that was submitted.
@@ -57,13 +62,19 @@ impl Pace {
     /// Tokens below which steps are not made shorter but submitted in parts: each reads all weights.
     pub const LEAST: usize = 64;
 
+    /// What prompts may read token by token: a tenth of a second of a processor's time.
+    const SINGLE: u64 = 1 << 30;
+
+    /// What a token takes besides its weights, as the bytes that are read in that time.
+    const TOKEN: u64 = 16 << 20;
+
     /// The speed of a small integrated GPU, for what is submitted before anything was measured.
     const CAUTIOUS: f64 = 2e11;
 
     /// Submissions of at most `bound`, by what `now` tells. Without a clock steps stay small, and their parts too.
     pub fn new(bound: Duration, now: Option<Now>) -> Self {
         let (bound, ended) = (Some(bound), Duration::ZERO);
-        Self { bound, now, tokens: Self::FIRST, speed: Self::CAUTIOUS, under_way: None, ended }
+        Self { bound, now, tokens: Self::FIRST, speed: Self::CAUTIOUS, under_way: None, ended, single: 0 }
     }
 
     /// Steps as large as the options allow, each one submission.
@@ -71,9 +82,31 @@ impl Pace {
         Self { bound: None, ..Self::new(Duration::MAX, None) }
     }
 
-    /// [`BOUND`](Self::BOUND) by the system's clock, if it has one, and no bound where a processor runs the shaders.
+    /// [`BOUND`](Self::BOUND) by the system's clock, if it has one; where a processor runs the shaders no bound, and
+    /// short prompts token by token until there is a longer one.
     pub fn of(caps: &Caps) -> Self {
-        if caps.processor { Self::unbounded() } else { Self::new(Self::BOUND, system_clock()) }
+        match caps.processor {
+            true => Self { single: Self::SINGLE, ..Self::unbounded() },
+            false => Self::new(Self::BOUND, system_clock()),
+        }
+    }
+
+    /// Takes all prompts by the kernels that are made for them, from the first on.
+    #[must_use]
+    pub fn eager(self) -> Self {
+        Self { single: 0, ..self }
+    }
+
+    /// Whether a prompt of so many tokens, of a model with so many bytes of weights, is computed token by token: asked
+    /// before each of its steps.
+    pub(super) fn single(&mut self, tokens: usize, weights: u64) -> bool {
+        let token = weights.saturating_add(Self::TOKEN);
+        match self.single.checked_sub(token.saturating_mul(tokens as u64)) {
+            Some(_) => self.single -= token,
+            // Now the kernels of longer steps are built, and serve every prompt.
+            None => self.single = 0,
+        }
+        self.single > 0
     }
 
     /// Tokens that a step may have, of `most` that the options allow.
@@ -209,5 +242,18 @@ mod tests {
         assert!(pace.cuts(512, vec![Cost { bytes: 0.0, flops: 1e15 }; 9].into_iter()).is_empty());
         assert!(pace.now().is_none());
         assert_eq!(Pace::of(&Caps::baseline()).tokens(4096), Pace::FIRST);
+    }
+
+    #[test]
+    fn a_processor_takes_short_prompts_of_small_models_token_by_token_until_one_is_long() {
+        let processor = Caps { processor: true, ..Caps::baseline() };
+        let mut pace = Pace::of(&processor);
+        let prompt =
+            |pace: &mut Pace, tokens: usize, weights| (1..=tokens).rev().all(|left| pace.single(left, weights));
+        assert!(prompt(&mut pace, 12, 4 << 20) && prompt(&mut pace, 12, 4 << 20));
+        assert!(!prompt(&mut pace, 1000, 4 << 20));
+        assert!(!prompt(&mut pace, 2, 4 << 20), "the kernels for many are there now");
+        assert!(!prompt(&mut Pace::of(&processor), 12, 1 << 30) && !Pace::of(&processor).single(usize::MAX, u64::MAX));
+        assert!(!prompt(&mut Pace::of(&processor).eager(), 2, 0) && !prompt(&mut Pace::of(&Caps::baseline()), 2, 0));
     }
 }
