@@ -47,6 +47,15 @@ fn on_gpu(test: impl FnOnce(&Gpu)) {
     test(gpu);
 }
 
+/// As [`on_gpu`], with the GPU as a graphics card is used.
+fn on_card(test: impl FnOnce(&Gpu)) {
+    on_gpu(|gpu| {
+        let own = gpu.caps().clone();
+        let card = Caps { processor: false, params_alignment: own.params_alignment.max(256), ..own };
+        test(&block_on(Gpu::open_with(&Choice::default(), Some(card))).unwrap());
+    });
+}
+
 /// `golden` on `gpu`.
 fn engine(gpu: &Gpu, golden: &Golden, options: EngineOptions) -> Engine {
     block_on(Engine::open(&golden.dir, gpu.clone(), options, &mut |_, _| ())).unwrap()
@@ -103,16 +112,13 @@ fn the_least_device_gives_these_logits_too() {
 /// want them.
 #[test]
 fn a_graphics_card_gives_these_logits_and_this_text_too() {
-    on_gpu(|gpu| {
-        let own = gpu.caps().clone();
-        let card = Caps { processor: false, params_alignment: own.params_alignment.max(256), ..own };
-        let gpu = block_on(Gpu::open_with(&Choice::default(), Some(card))).unwrap();
+    on_card(|gpu| {
         assert!(!gpu.caps().processor);
         for golden in golden() {
-            let error = error(&gpu, &golden, None);
+            let error = error(gpu, &golden, None);
             assert!(error <= ALLOWED, "{}: {error:e} of the logits' deviation", golden.name);
         }
-        expect_greedy_text(&gpu);
+        expect_greedy_text(gpu);
     });
 }
 

@@ -1,7 +1,7 @@
 //! A step that is submitted before the token that it takes is read: whatever happens in between, the tokens stay.
 
 use crate::fixtures::golden;
-use crate::{engine, on_gpu};
+use crate::{engine, on_card, on_gpu};
 use pollster::block_on;
 use quernel::engine::{Engine, EngineOptions, SamplerOptions, Session};
 use quernel::kernels::KvFormat;
@@ -75,7 +75,7 @@ fn answer(engine: &mut Engine, prompt: &[u32], sampler: SamplerOptions, keep_log
 
 #[test]
 fn the_device_draws_the_tokens_that_the_host_would() {
-    on_gpu(|gpu| {
+    on_card(|gpu| {
         for golden in golden() {
             let mut engine = engine(gpu, &golden, EngineOptions::default());
             let prompt = golden.ids("prompt");
@@ -95,7 +95,7 @@ fn the_device_draws_the_tokens_that_the_host_would() {
 /// yields then, the tokens are those of a session by itself.
 #[test]
 fn sessions_side_by_side_draw_as_alone() {
-    on_gpu(|gpu| {
+    on_card(|gpu| {
         for golden in golden() {
             let prompt = golden.ids("prompt");
             let options = EngineOptions { sessions: 6, deterministic: true, ..EngineOptions::default() };
@@ -123,7 +123,7 @@ fn sessions_side_by_side_draw_as_alone() {
 /// A step too many is as good as none: after an edit and on the way back the same tokens come.
 #[test]
 fn a_drawn_step_that_is_discarded_leaves_no_trace() {
-    on_gpu(|gpu| {
+    on_card(|gpu| {
         for golden in golden() {
             let mut engine = engine(gpu, &golden, EngineOptions::default());
             let prompt = golden.ids("prompt");
@@ -144,7 +144,7 @@ fn a_drawn_step_that_is_discarded_leaves_no_trace() {
 /// Checked steps draw by the definition too.
 #[test]
 fn checked_steps_draw_the_same() {
-    on_gpu(|gpu| {
+    on_card(|gpu| {
         let golden = golden().into_iter().next().unwrap();
         let prompt = golden.ids("prompt");
         let expected =

@@ -111,11 +111,11 @@ mod tests {
     #[test]
     fn two_sessions_lie_side_by_side_and_padding_belongs_to_none() -> Result<()> {
         let pool = Arc::new(Mutex::new(PagePool::new(4)?));
-        let mut speaking = Session::new(&pool, 64, 10, SamplerOptions::greedy(), 0)?;
+        let mut speaking = Session::new(&pool, 64, (10, false), SamplerOptions::greedy(), 0)?;
         speaking.push(&[1, 2, 3])?;
         speaking.reserve(2)?;
         speaking.commit(2);
-        let mut prompt = Session::new(&pool, 64, 10, SamplerOptions::greedy(), 0)?;
+        let mut prompt = Session::new(&pool, 64, (10, false), SamplerOptions::greedy(), 0)?;
         prompt.push(&[7, 8, 9])?;
         let parts = [Part { session: 0, tokens: 1, last: true }, Part { session: 1, tokens: 2, last: false }];
         speaking.reserve(1)?;

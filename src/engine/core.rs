@@ -142,7 +142,8 @@ impl Engine {
     /// # Errors
     /// [`Error::Option`] where a sampler's value is outside its range.
     pub fn session(&self, sampler: SamplerOptions, seed: u64) -> Result<Session> {
-        Session::new(&self.pool, self.context, self.model.vocab(), sampler, seed)
+        let model = (self.model.vocab(), self.executor.gpu().caps().processor);
+        Session::new(&self.pool, self.context, model, sampler, seed)
     }
 
     /// Computes one step: as many waiting tokens of `sessions` as it can hold. A session whose tokens are all computed

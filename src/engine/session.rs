@@ -25,17 +25,28 @@ pub struct Session {
     sampler: Sampler,
     pool: Pool,
     vocab: usize,
+    /// Whether the host draws tokens.
+    host: bool,
     logits: Option<Vec<f32>>,
     /// The step of the last token, where it is under way already.
     ahead: Option<Ticket>,
 }
 
 impl Session {
-    pub(super) fn new(pool: &Pool, limit: usize, vocab: usize, options: SamplerOptions, seed: u64) -> Result<Self> {
+    /// Of a model with so many tokens in its vocabulary, on a device that is a `processor` or is not.
+    pub(super) fn new(
+        pool: &Pool,
+        limit: usize,
+        (vocab, processor): (usize, bool),
+        options: SamplerOptions,
+        seed: u64,
+    ) -> Result<Self> {
         let sampler = Sampler::new(options, seed)?;
         let table = lock(pool).table(limit);
         let tokens = Vec::with_capacity(table.limit());
-        Ok(Self { tokens, computed: 0, table, sampler, pool: Arc::clone(pool), vocab, logits: None, ahead: None })
+        let pool = Arc::clone(pool);
+        // A processor's logits are in the host's memory already; there the host is as fast, and a kernel less is built.
+        Ok(Self { tokens, computed: 0, table, sampler, pool, vocab, host: processor, logits: None, ahead: None })
     }
 
     /// Appends tokens, to be computed by the coming steps.
@@ -119,6 +130,7 @@ impl Session {
         match self.logits.is_some() || options.needs_logits() {
             true => Outputs::Logits,
             false if options.is_greedy() => Outputs::Argmax,
+            false if self.host => Outputs::Logits,
             false => Outputs::Sample,
         }
     }
@@ -175,5 +187,28 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         lock(&self.pool).release(std::mem::take(&mut self.table));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_draws_where_it_must_and_where_a_processor_would() -> Result<()> {
+        let pool = Arc::new(Mutex::new(PagePool::new(4)?));
+        let chain = SamplerOptions::default();
+        let penalty = SamplerOptions { repeat_penalty: 1.2, ..chain.clone() };
+        for (options, card, processor) in [
+            (SamplerOptions::greedy(), Outputs::Argmax, Outputs::Argmax),
+            (chain, Outputs::Sample, Outputs::Logits),
+            (penalty, Outputs::Logits, Outputs::Logits),
+        ] {
+            let outputs = |processor| {
+                Session::new(&pool, 64, (10, processor), options.clone(), 0).map(|session| session.outputs())
+            };
+            assert_eq!((outputs(false)?, outputs(true)?), (card, processor));
+        }
+        Ok(())
     }
 }
