@@ -1,5 +1,6 @@
 //! Runs plans of one model on a GPU.
 
+use super::marks::Marks;
 use super::resident::{Layer, Resident, Turn, UNDER_WAY};
 use super::weights::Weights;
 use super::{Progress, Scratch, StepInputs};
@@ -23,7 +24,7 @@ pub struct Executor {
     raw: Vec<u8>,
     /// Steps submitted so far, of all plans.
     submitted: u64,
-    submissions: u64,
+    pub(super) marks: Marks,
     /// The last steps of each plan, by the readback buffer that they use.
     last: Vec<[u64; UNDER_WAY]>,
     clock: Option<Clock>,
@@ -38,6 +39,8 @@ pub struct Ticket {
     serial: u64,
     turn: usize,
     submission: Submission,
+    /// The number of its last submission, of all steps'.
+    number: u64,
 }
 
 /// What of a step the device takes the time of.
@@ -80,6 +83,7 @@ impl Executor {
         let kv = plan.graph.kv;
         let layers = layers.map(|(index, cache)| layer(&gpu, index, cache, pages, kv)).collect::<Result<Vec<_>>>()?;
         let weights = Weights::upload(&gpu, plan, tensors, progress).await?;
+        let marks = Marks::new(&gpu)?;
         Ok(Self {
             gpu,
             weights,
@@ -89,7 +93,7 @@ impl Executor {
             plans: Vec::new(),
             raw: Vec::new(),
             submitted: 0,
-            submissions: 0,
+            marks,
             last: Vec::new(),
             clock: None,
             timer: None,
@@ -158,7 +162,7 @@ impl Executor {
 
     /// Submissions so far, of all steps.
     pub fn submissions(&self) -> u64 {
-        self.submissions
+        self.marks.submitted()
     }
 
     /// Has the device take the time of every step from now on, or no longer.
@@ -209,22 +213,27 @@ impl Executor {
                 self.timer = Some(Timer::new(&self.gpu, times)?);
             }
         }
+        let Self { gpu, plans, marks, .. } = self;
         let timed = self.clock.zip(self.timer.as_ref());
-        let (resident, cuts) = (self.resident(plan)?, if timed.is_some() { &[] } else { cuts });
+        let cuts = if timed.is_some() { &[] } else { cuts };
+        let resident = plans.get(plan.0).ok_or_else(unknown_plan)?;
         let turn = Turn { readback: turn, carried, timed };
         let mut begin = 0;
         for &end in cuts {
-            self.gpu.submit(resident.encode(&self.gpu, inputs, &turn, begin..end)?)?;
+            let mut part = resident.encode(gpu, inputs, &turn, begin..end)?;
+            marks.leave(gpu, &mut part)?;
+            gpu.submit(part)?;
             begin = end;
         }
-        let rest = begin..resident.plan.dispatches.len();
-        let submission = self.gpu.submit(resident.encode(&self.gpu, inputs, &turn, rest)?)?;
+        let mut rest = resident.encode(gpu, inputs, &turn, begin..resident.plan.dispatches.len())?;
+        let number = marks.leave(gpu, &mut rest)?;
+        rest.copy(marks.left(), resident.marks(turn.readback))?;
+        let submission = gpu.submit(rest)?;
         let turn = turn.readback;
         self.submitted += 1;
-        self.submissions += 1 + cuts.len() as u64;
         self.last[plan.0][turn] = self.submitted;
         self.gpu.health()?;
-        Ok(Ticket { plan, serial: self.submitted, turn, submission })
+        Ok(Ticket { plan, serial: self.submitted, turn, submission, number })
     }
 
     /// Whether no step was submitted after that of `ticket`.
@@ -240,14 +249,16 @@ impl Executor {
     /// Waits for a step and copies the 4-byte words of one of its outputs into `out`, row by row without padding.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`], [`Error::OutOfMemory`]; [`Error::Gpu`] where other steps' outputs took their place.
+    /// [`Error::DeviceLost`], also where a submission since the last read was not carried out;
+    /// [`Error::OutOfMemory`]; [`Error::Gpu`] where other steps' outputs took their place.
     pub async fn read(&mut self, ticket: &Ticket, output: usize, out: &mut Vec<u32>) -> Result<()> {
         if !self.holds(ticket) {
             return Err(Error::Gpu { message: "another step's outputs took the place of those to be read".to_owned() });
         }
-        let Self { plans, raw, .. } = self;
+        let Self { plans, raw, marks, .. } = self;
         let resident = plans.get(ticket.plan.0).ok_or_else(unknown_plan)?;
-        resident.read((&ticket.submission, ticket.turn), output, raw, out).await
+        let left = resident.read((&ticket.submission, ticket.turn), output, raw, out).await?;
+        marks.expect(ticket.number, left)
     }
 
     /// The plan behind `plan`.

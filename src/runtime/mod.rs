@@ -7,6 +7,7 @@
 
 mod check;
 mod executor;
+mod marks;
 mod narrow;
 mod need;
 mod reference;

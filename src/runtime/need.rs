@@ -1,5 +1,6 @@
 //! The memory that a model takes on a device, known before any of it is made.
 
+use super::marks::Marks;
 use super::resident;
 use crate::gpu::Buffer;
 use crate::graph::Plan;
@@ -51,7 +52,8 @@ impl Need {
             slots.iter_mut().zip(own).for_each(|(slot, own)| *slot = (*slot).max(own));
         }
         let own = plans.iter().flat_map(|plan| resident::own_bytes(plan, caps));
-        let steps = slots.into_iter().chain(own).map(Buffer::memory).sum();
+        let marks = [Marks::BYTES; 2];
+        let steps = slots.into_iter().chain(own).chain(marks).map(Buffer::memory).sum();
         Self { weights: weights.sum(), cache: cache.sum(), steps }
     }
 

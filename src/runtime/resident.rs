@@ -1,5 +1,6 @@
 //! A plan made resident: pipelines, buffers and bind groups, made once and replayed at every step.
 
+use super::marks::Marks;
 use super::weights::Weights;
 use super::{Clock, Scratch, StepInputs};
 use crate::gpu::{BindGroup, Buffer, BufferSlice, Commands, Gpu, Pipeline, Readback, Submission, Timer, Usage};
@@ -58,7 +59,7 @@ impl Resident {
         let layout = StepLayout::new(plan.step, u64::from(alignment));
         let step = gpu.buffer("step", layout.bytes(), Usage::Step)?;
         let slots = scratch.slots(gpu, &plan.slots)?;
-        let bytes = read_bytes(&plan);
+        let bytes = read_bytes(&plan) + Marks::BYTES;
         let readbacks = [Readback::new(gpu, bytes)?, Readback::new(gpu, bytes)?];
         let mut resident = Self { plan, slots, step, layout, dispatches: Vec::new(), outputs: Vec::new(), readbacks };
         resident.outputs = resident.outputs()?;
@@ -124,15 +125,20 @@ impl Resident {
         gpu.write(&self.step.whole(), inputs.bytes())
     }
 
+    /// Where the marks go in the readback buffer `turn`: behind the outputs.
+    pub(super) fn marks(&self, turn: usize) -> BufferSlice {
+        self.readbacks[turn].buffer().slice(read_bytes(&self.plan), Marks::BYTES)
+    }
+
     /// Waits for `submission`, and copies one output's words out of the readback buffer `turn` into `out`, without
-    /// padding.
-    pub(super) async fn read(
+    /// padding. Returns the marks, which `raw` holds.
+    pub(super) async fn read<'a>(
         &self,
         (submission, turn): (&Submission, usize),
         output: usize,
-        raw: &mut Vec<u8>,
+        raw: &'a mut Vec<u8>,
         out: &mut Vec<u32>,
-    ) -> Result<()> {
+    ) -> Result<&'a [u8]> {
         let Output { fact, offset, .. } = self.output(output)?;
         let readback = &self.readbacks[turn];
         readback.read_after(submission, raw, readback.buffer().bytes()).await?;
@@ -143,7 +149,7 @@ impl Resident {
             let row = row[..fact.dtype.row_bytes(fact.shape.columns())].chunks_exact(4);
             out.extend(row.map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])));
         }
-        Ok(())
+        Ok(&raw[read_bytes(&self.plan) as usize..])
     }
 
     /// The first word of an output, where the device has it until another step runs.
@@ -214,7 +220,7 @@ impl Resident {
 /// Bytes of the buffers that a resident plan has for itself.
 pub(super) fn own_bytes(plan: &Plan, caps: &Caps) -> [u64; 2 + UNDER_WAY] {
     let step = StepLayout::new(plan.step, u64::from(caps.binding_alignment)).bytes();
-    let read = read_bytes(plan);
+    let read = read_bytes(plan) + Marks::BYTES;
     [step, params_bytes(plan, caps), read, read]
 }
 

@@ -357,3 +357,36 @@ fn a_step_in_parts_gives_the_same_bits() -> Result<()> {
     }
     Ok(())
 }
+
+/// What a driver gives up and reports as done is found out at the next read, however many submissions later.
+#[test]
+fn a_submission_that_never_ran_is_missed() -> Result<()> {
+    let gpu = open();
+    let tensors = tensors();
+    let plan = Plan::new(graph(&tensors, None)?, gpu.caps(), Policy::new(gpu.caps(), false))?;
+    let inputs = inputs(gpu.caps().binding_alignment);
+    let mut executor = pollster::block_on(Executor::load(gpu, &plan, 3, &tensors, &mut |_, _| ()))?;
+    let id = executor.add(plan)?;
+    let mut words = Vec::new();
+    for lost_before in [None, Some(1), None, Some(70), Some(130)] {
+        for _ in 0..lost_before.unwrap_or(150) - 1 {
+            executor.run(id, &inputs)?;
+        }
+        if lost_before.is_some() {
+            executor.marks.lose_one();
+        }
+        let later = executor.run_in_parts(id, &inputs, &[2, 5])?;
+        let read = pollster::block_on(executor.read(&later, 1, &mut words));
+        match lost_before {
+            None => read?,
+            Some(_) => assert!(matches!(read, Err(Error::DeviceLost { .. })), "{lost_before:?}: {read:?}"),
+        }
+        // All are seen to have run that came after.
+        for _ in 0..64 {
+            executor.run(id, &inputs)?;
+        }
+        let last = executor.run(id, &inputs)?;
+        pollster::block_on(executor.read(&last, 1, &mut words))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Proof that submissions ran: each leaves its number on the device, and the numbers come back with whatever is read.
+//!
+//! A driver may give a submission up, after an error or because it took too long, and be told to have ended it all the
+//! same: on Metal `wgpu` does not look. What is read then is what an earlier step left there, and would pass for an answer.
+//! This module knows nothing of what submissions compute.
+
+use crate::gpu::{Buffer, BufferSlice, Commands, Gpu, Usage};
+use crate::{Error, Result};
+
+/// Submissions whose numbers are kept.
+const KEPT: u64 = 64;
+
+/// The numbers of the last submissions.
+pub(super) struct Marks {
+    /// What the coming submissions take their numbers from, each from its own place.
+    numbers: Buffer,
+    /// Where they leave them.
+    left: Buffer,
+    /// How many there were.
+    submitted: u64,
+    /// Up to this one all are known to have run.
+    seen: u64,
+}
+
+impl Marks {
+    /// Of the buffer that is read.
+    pub(super) const BYTES: u64 = 4 * KEPT;
+
+    pub(super) fn new(gpu: &Gpu) -> Result<Self> {
+        let buffer = |name| gpu.buffer(name, Self::BYTES, Usage::Step);
+        Ok(Self { numbers: buffer("numbers")?, left: buffer("marks")?, submitted: 0, seen: 0 })
+    }
+
+    /// Submissions so far.
+    pub(super) fn submitted(&self) -> u64 {
+        self.submitted
+    }
+
+    /// Has `commands`, which are submitted next, leave their number. Returns it.
+    pub(super) fn leave(&mut self, gpu: &Gpu, commands: &mut Commands) -> Result<u64> {
+        self.submitted += 1;
+        let place = self.submitted % KEPT;
+        if place == 0 || self.submitted == 1 {
+            let numbers: Vec<u32> = (0..KEPT).map(|at| (self.submitted - place + at) as u32).collect();
+            gpu.write(&self.numbers.whole(), bytemuck::cast_slice(&numbers))?;
+        }
+        commands.copy(self.numbers.slice(4 * place, 4), self.left.slice(4 * place, 4))?;
+        Ok(self.submitted)
+    }
+
+    /// The numbers that were left, to be read.
+    pub(super) fn left(&self) -> BufferSlice {
+        self.left.whole()
+    }
+
+    /// Looks through the numbers as they were when `last` had run.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] where one is missing.
+    pub(super) fn expect(&mut self, last: u64, left: &[u8]) -> Result<()> {
+        let oldest = (last + 1).saturating_sub(KEPT).max(self.seen + 1);
+        for number in oldest..=last {
+            let at = 4 * (number % KEPT) as usize;
+            if left.get(at..at + 4) != Some(&(number as u32).to_le_bytes()) {
+                let message = format!("the driver reported submission {number} as done, which it did not carry out");
+                return Err(Error::DeviceLost { message });
+            }
+        }
+        self.seen = self.seen.max(last);
+        Ok(())
+    }
+
+    /// Counts a submission that never comes to the device.
+    #[cfg(test)]
+    pub(super) fn lose_one(&mut self) {
+        self.submitted += 1;
+    }
+}
