@@ -190,9 +190,14 @@ impl Gpu {
         self.inner.health.check("running a step")
     }
 
+    /// Takes the device for lost from now on.
+    pub(crate) fn lose(&self, message: String) {
+        self.inner.health.lose(message);
+    }
+
     /// Gives the device up, as if the driver had taken it: every later call fails with [`Error::DeviceLost`].
     pub fn destroy(&self) {
-        self.inner.health.lose("it was destroyed".to_owned());
+        self.lose("it was destroyed".to_owned());
         self.inner.device.destroy();
         // The device lets go of its memory when it is next polled; a loss met here is the one asked for.
         self.poll(wgpu::PollType::Poll).ok();

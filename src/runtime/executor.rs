@@ -206,6 +206,16 @@ impl Executor {
         carried: Option<BufferSlice>,
         cuts: &[usize],
     ) -> Result<Ticket> {
+        self.submit_parts(plan, inputs, carried, cuts).inspect_err(|_| self.marks.forgive())
+    }
+
+    fn submit_parts(
+        &mut self,
+        plan: PlanId,
+        inputs: &StepInputs,
+        carried: Option<BufferSlice>,
+        cuts: &[usize],
+    ) -> Result<Ticket> {
         let turn = (self.submitted % UNDER_WAY as u64) as usize;
         if let Some(clock) = self.clock {
             let times = self.resident(plan)?.times(clock);
@@ -255,10 +265,11 @@ impl Executor {
         if !self.holds(ticket) {
             return Err(Error::Gpu { message: "another step's outputs took the place of those to be read".to_owned() });
         }
-        let Self { plans, raw, marks, .. } = self;
+        let Self { gpu, plans, raw, marks, .. } = self;
         let resident = plans.get(ticket.plan.0).ok_or_else(unknown_plan)?;
-        let left = resident.read((&ticket.submission, ticket.turn), output, raw, out).await?;
-        marks.expect(ticket.number, left)
+        let read = resident.read((&ticket.submission, ticket.turn), output, raw, out).await;
+        let left = read.inspect_err(|_| marks.forgive())?;
+        marks.expect(gpu, ticket.number, left)
     }
 
     /// The plan behind `plan`.

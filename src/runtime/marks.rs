@@ -4,8 +4,8 @@
 //! same: on Metal `wgpu` does not look. What is read then is what an earlier step left there, and would pass for an answer.
 //! This module knows nothing of what submissions compute.
 
+use crate::Result;
 use crate::gpu::{Buffer, BufferSlice, Commands, Gpu, Usage};
-use crate::{Error, Result};
 
 /// Submissions whose numbers are kept.
 const KEPT: u64 = 64;
@@ -56,18 +56,23 @@ impl Marks {
     /// Looks through the numbers as they were when `last` had run.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`] where one is missing.
-    pub(super) fn expect(&mut self, last: u64, left: &[u8]) -> Result<()> {
+    /// [`DeviceLost`](crate::Error::DeviceLost), with the device given up, where one is missing.
+    pub(super) fn expect(&mut self, gpu: &Gpu, last: u64, left: &[u8]) -> Result<()> {
         let oldest = (last + 1).saturating_sub(KEPT).max(self.seen + 1);
         for number in oldest..=last {
             let at = 4 * (number % KEPT) as usize;
             if left.get(at..at + 4) != Some(&(number as u32).to_le_bytes()) {
-                let message = format!("the driver reported submission {number} as done, which it did not carry out");
-                return Err(Error::DeviceLost { message });
+                gpu.lose(format!("the driver reported submission {number} as done, which it did not carry out"));
+                return gpu.health();
             }
         }
         self.seen = self.seen.max(last);
         Ok(())
+    }
+
+    /// Asks no longer for what was submitted until now: the driver refused some of it, and whoever submitted it was told.
+    pub(super) fn forgive(&mut self) {
+        self.seen = self.submitted;
     }
 
     /// Counts a submission that never comes to the device.

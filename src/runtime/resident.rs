@@ -76,6 +76,9 @@ impl Resident {
         turn: &Turn<'_>,
         part: Range<usize>,
     ) -> Result<Commands> {
+        let dispatches = self.dispatches.get(part.clone());
+        let cut = || Error::Gpu { message: format!("a step has no dispatches {part:?}") };
+        let dispatches = dispatches.ok_or_else(cut)?;
         let mut commands = gpu.encoder();
         if part.start == 0 {
             gpu.write(&self.step.whole(), inputs.bytes())?;
@@ -84,7 +87,7 @@ impl Resident {
             }
         }
         let last = part.end == self.dispatches.len();
-        let launches = || self.dispatches[part.clone()].iter().map(|(pipeline, group, grid)| (pipeline, group, *grid));
+        let launches = || dispatches.iter().map(|(pipeline, group, grid)| (pipeline, group, *grid));
         match turn.timed {
             None => commands.pass(launches())?,
             Some((Clock::Step, timer)) => commands.timed_pass(timer, 0, launches())?,

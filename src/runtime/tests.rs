@@ -358,35 +358,51 @@ fn a_step_in_parts_gives_the_same_bits() -> Result<()> {
     Ok(())
 }
 
-/// What a driver gives up and reports as done is found out at the next read, however many submissions later.
+/// What a driver gives up and reports as done is found out at the next read, many submissions later too, and the device
+/// is not believed again.
 #[test]
 fn a_submission_that_never_ran_is_missed() -> Result<()> {
+    for (before, lost) in [(150, false), (0, true), (1, true), (69, true), (130, true)] {
+        let gpu = open();
+        let tensors = tensors();
+        let plan = Plan::new(graph(&tensors, None)?, gpu.caps(), Policy::new(gpu.caps(), false))?;
+        let inputs = inputs(gpu.caps().binding_alignment);
+        let mut executor = pollster::block_on(Executor::load(gpu, &plan, 3, &tensors, &mut |_, _| ()))?;
+        let id = executor.add(plan)?;
+        let mut words = Vec::new();
+        for _ in 0..before {
+            executor.run(id, &inputs)?;
+        }
+        if lost {
+            executor.marks.lose_one();
+        }
+        let later = executor.run_in_parts(id, &inputs, &[2, 5])?;
+        let read = pollster::block_on(executor.read(&later, 1, &mut words));
+        match lost {
+            false => read?,
+            true => assert!(matches!(read, Err(Error::DeviceLost { .. })), "{before}: {read:?}"),
+        }
+        assert_eq!(executor.run(id, &inputs).is_err(), lost, "{before}");
+    }
+    Ok(())
+}
+
+/// A submission that the driver refused was told as an error, and is not missed once more.
+#[test]
+fn what_was_refused_can_be_tried_again() -> Result<()> {
     let gpu = open();
     let tensors = tensors();
     let plan = Plan::new(graph(&tensors, None)?, gpu.caps(), Policy::new(gpu.caps(), false))?;
     let inputs = inputs(gpu.caps().binding_alignment);
     let mut executor = pollster::block_on(Executor::load(gpu, &plan, 3, &tensors, &mut |_, _| ()))?;
     let id = executor.add(plan)?;
-    let mut words = Vec::new();
-    for lost_before in [None, Some(1), None, Some(70), Some(130)] {
-        for _ in 0..lost_before.unwrap_or(150) - 1 {
-            executor.run(id, &inputs)?;
-        }
-        if lost_before.is_some() {
-            executor.marks.lose_one();
-        }
-        let later = executor.run_in_parts(id, &inputs, &[2, 5])?;
-        let read = pollster::block_on(executor.read(&later, 1, &mut words));
-        match lost_before {
-            None => read?,
-            Some(_) => assert!(matches!(read, Err(Error::DeviceLost { .. })), "{lost_before:?}: {read:?}"),
-        }
-        // All are seen to have run that came after.
-        for _ in 0..64 {
-            executor.run(id, &inputs)?;
-        }
-        let last = executor.run(id, &inputs)?;
-        pollster::block_on(executor.read(&last, 1, &mut words))?;
-    }
+    let (mut first, mut again) = (Vec::new(), Vec::new());
+    let ticket = executor.run(id, &inputs)?;
+    pollster::block_on(executor.read(&ticket, 1, &mut first))?;
+    // Cuts that are in no order make no step.
+    executor.run_in_parts(id, &inputs, &[5, 2]).unwrap_err();
+    let ticket = executor.run(id, &inputs)?;
+    pollster::block_on(executor.read(&ticket, 1, &mut again))?;
+    assert_eq!(first, again);
     Ok(())
 }
