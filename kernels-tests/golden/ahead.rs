@@ -172,3 +172,24 @@ fn the_end_of_the_context_is_met_as_without() {
         }
     });
 }
+
+/// Whoever looks at the logits in the middle of an answer gets its tokens all the same.
+#[test]
+fn logits_in_between_leave_the_tokens() {
+    on_gpu(|gpu| {
+        let golden = golden().into_iter().next().unwrap();
+        let mut engine = engine(gpu, &golden, EngineOptions { kv: KvFormat::F32, ..EngineOptions::default() });
+        let greedy = golden.ids("greedy");
+        let mut session = engine.session(SamplerOptions::greedy(), 0).unwrap();
+        session.push(&golden.ids("prompt")).unwrap();
+        assert_eq!(step(&mut engine, &mut session), Some(greedy[0]));
+        let logits = block_on(engine.next_logits(&mut session)).unwrap().to_vec();
+        let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
+        assert_eq!((best as u32, session.waiting()), (greedy[1], 0));
+        session.push(&[greedy[1]]).unwrap();
+        assert_eq!(step(&mut engine, &mut session), Some(greedy[2]));
+        // Asked for once more with nothing waiting, and with no token taken over.
+        block_on(engine.next_logits(&mut session)).unwrap();
+        assert_eq!((session.waiting(), step(&mut engine, &mut session)), (0, None));
+    });
+}

@@ -182,7 +182,8 @@ impl Engine {
             session.push(token.as_slice())?;
         }
         if let [session] = sessions {
-            self.begin_ahead(session)?;
+            // The token is the caller's whatever comes of the step after it; what lasts is met there again.
+            self.begin_ahead(session).ok();
         }
         Ok(next)
     }
@@ -208,6 +209,7 @@ impl Engine {
     /// # Errors
     /// As [`step`](Self::step).
     pub async fn next_logits(&mut self, session: &mut Session) -> Result<&[f32]> {
+        session.go_ahead(None);
         let count = session.waiting().min(self.pace.tokens(self.logits_at_once()));
         let parts = [Part { session: 0, tokens: count, last: count == session.waiting() }];
         let parts = if count == 0 { &[] } else { &parts[..] };
@@ -237,7 +239,8 @@ impl Engine {
             session.expect_room()?;
             session.reserve(session.waiting())?;
             let part = Part { session: 0, tokens: 1, last: false };
-            self.run(&mut [&mut **session], &[part], Outputs::Argmax, false).await?;
+            let outputs = session.outputs();
+            self.run(&mut [&mut **session], &[part], outputs, false).await?;
             session.commit(1);
         }
         Ok(())

@@ -79,6 +79,8 @@ impl Executor {
         tensors: &dyn Tensors,
         progress: Progress<'_>,
     ) -> Result<Self> {
+        // Buffers of an engine that is gone stay until what was submitted with them has run.
+        gpu.finished().await?;
         let layers = plan.graph.caches.iter().enumerate();
         let kv = plan.graph.kv;
         let layers = layers.map(|(index, cache)| layer(&gpu, index, cache, pages, kv)).collect::<Result<Vec<_>>>()?;
@@ -227,6 +229,9 @@ impl Executor {
         let timed = self.clock.zip(self.timer.as_ref());
         let cuts = if timed.is_some() { &[] } else { cuts };
         let resident = plans.get(plan.0).ok_or_else(unknown_plan)?;
+        // Counted before it is submitted: a step that fails half-way has overwritten what the one before yielded.
+        self.submitted += 1;
+        self.last[plan.0][turn] = self.submitted;
         let turn = Turn { readback: turn, carried, timed };
         let mut begin = 0;
         for &end in cuts {
@@ -239,11 +244,8 @@ impl Executor {
         let number = marks.leave(gpu, &mut rest)?;
         rest.copy(marks.left(), resident.marks(turn.readback))?;
         let submission = gpu.submit(rest)?;
-        let turn = turn.readback;
-        self.submitted += 1;
-        self.last[plan.0][turn] = self.submitted;
         self.gpu.health()?;
-        Ok(Ticket { plan, serial: self.submitted, turn, submission, number })
+        Ok(Ticket { plan, serial: self.submitted, turn: turn.readback, submission, number })
     }
 
     /// Whether no step was submitted after that of `ticket`.

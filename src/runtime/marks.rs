@@ -7,8 +7,8 @@
 use crate::Result;
 use crate::gpu::{Buffer, BufferSlice, Commands, Gpu, Usage};
 
-/// Submissions whose numbers are kept.
-const KEPT: u64 = 64;
+/// Submissions whose numbers are kept: more than there are between two reads, where a long prompt is taken in parts.
+const KEPT: u64 = 1024;
 
 /// The numbers of the last submissions.
 pub(super) struct Marks {
@@ -18,6 +18,8 @@ pub(super) struct Marks {
     left: Buffer,
     /// How many there were.
     submitted: u64,
+    /// Whether the numbers are to be written, not being those of the coming submissions.
+    stale: bool,
     /// Up to this one all are known to have run.
     seen: u64,
 }
@@ -28,7 +30,7 @@ impl Marks {
 
     pub(super) fn new(gpu: &Gpu) -> Result<Self> {
         let buffer = |name| gpu.buffer(name, Self::BYTES, Usage::Step);
-        Ok(Self { numbers: buffer("numbers")?, left: buffer("marks")?, submitted: 0, seen: 0 })
+        Ok(Self { numbers: buffer("numbers")?, left: buffer("marks")?, submitted: 0, stale: true, seen: 0 })
     }
 
     /// Submissions so far.
@@ -40,9 +42,11 @@ impl Marks {
     pub(super) fn leave(&mut self, gpu: &Gpu, commands: &mut Commands) -> Result<u64> {
         self.submitted += 1;
         let place = self.submitted % KEPT;
-        if place == 0 || self.submitted == 1 {
+        if place == 0 || self.stale {
+            self.stale = true;
             let numbers: Vec<u32> = (0..KEPT).map(|at| (self.submitted - place + at) as u32).collect();
             gpu.write(&self.numbers.whole(), bytemuck::cast_slice(&numbers))?;
+            self.stale = false;
         }
         commands.copy(self.numbers.slice(4 * place, 4), self.left.slice(4 * place, 4))?;
         Ok(self.submitted)
@@ -73,6 +77,7 @@ impl Marks {
     /// Asks no longer for what was submitted until now: the driver refused some of it, and whoever submitted it was told.
     pub(super) fn forgive(&mut self) {
         self.seen = self.submitted;
+        self.stale = true;
     }
 
     /// Counts a submission that never comes to the device.

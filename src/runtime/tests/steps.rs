@@ -86,7 +86,7 @@ fn a_step_in_parts_gives_the_same_bits() -> Result<()> {
 /// is not believed again.
 #[test]
 fn a_submission_that_never_ran_is_missed() -> Result<()> {
-    for (before, lost) in [(150, false), (0, true), (1, true), (69, true), (130, true)] {
+    for (before, lost) in [(150, false), (0, true), (1, true), (69, true), (1300, true)] {
         let (mut executor, id, inputs) = resident(&[0, 1])?;
         let mut words = Vec::new();
         for _ in 0..before {
