@@ -215,3 +215,22 @@ fn a_lost_device_is_told_and_what_was_said_is_kept() {
         assert!(matches!(again, Err(Error::DeviceLost { .. })));
     });
 }
+
+/// A token that was chosen is given, though no page is left for the step after it; and there it is told.
+#[test]
+fn a_token_is_not_lost_with_the_step_after_it() {
+    on_gpu(|gpu| {
+        let (golden, mut engine) = small(gpu, 64, 1);
+        let mut first = prompted(&engine, &golden);
+        block_on(engine.step(&mut [&mut first])).unwrap();
+        let mut full = engine.session(SamplerOptions::greedy(), 0).unwrap();
+        let page: Vec<u32> = golden.ids("tokens").into_iter().cycle().take(32).collect();
+        full.push(&page).unwrap();
+        let token = block_on(engine.step(&mut [&mut full])).unwrap()[0];
+        assert!(token.is_some() && full.tokens()[32..] == [token.unwrap()] && engine.free_pages() == 0);
+        let error = block_on(engine.step(&mut [&mut full]));
+        assert!(matches!(error, Err(Error::ContextFull { .. })) && full.tokens().len() == 33, "{error:?}");
+        drop(first);
+        assert!(block_on(engine.step(&mut [&mut full])).unwrap()[0].is_some() && full.tokens().len() == 34);
+    });
+}

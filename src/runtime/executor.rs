@@ -271,7 +271,7 @@ impl Executor {
         let resident = plans.get(ticket.plan.0).ok_or_else(unknown_plan)?;
         let read = resident.read((&ticket.submission, ticket.turn), output, raw, out).await;
         let left = read.inspect_err(|_| marks.forgive())?;
-        marks.expect(gpu, ticket.number, left)
+        marks.look_through(gpu, ticket.number, left)
     }
 
     /// The plan behind `plan`.

@@ -61,7 +61,7 @@ impl Marks {
     ///
     /// # Errors
     /// [`DeviceLost`](crate::Error::DeviceLost), with the device given up, where one is missing.
-    pub(super) fn expect(&mut self, gpu: &Gpu, last: u64, left: &[u8]) -> Result<()> {
+    pub(super) fn look_through(&mut self, gpu: &Gpu, last: u64, left: &[u8]) -> Result<()> {
         let oldest = (last + 1).saturating_sub(KEPT).max(self.seen + 1);
         for number in oldest..=last {
             let at = 4 * (number % KEPT) as usize;
