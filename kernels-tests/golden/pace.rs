@@ -4,6 +4,8 @@ use crate::on_gpu;
 use pollster::block_on;
 use quernel::bench::{Shape, Synthetic};
 use quernel::engine::{Engine, EngineOptions, Pace, SamplerOptions};
+use quernel::gpu::Gpu;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,41 +16,77 @@ fn ticking(milliseconds: u64) -> Pace {
     Pace::new(Pace::BOUND, Some(Box::new(now)))
 }
 
+fn tiny(gpu: &Gpu, deterministic: bool) -> Engine {
+    let config = Shape::named("tiny").unwrap().config().unwrap();
+    let tensors = Box::new(Synthetic::new(&config, 1).unwrap());
+    let options = EngineOptions { deterministic, ..EngineOptions::default() };
+    let mut progress = |_, _| ();
+    block_on(Engine::from_tensors(&config, tensors, gpu.clone(), options, &mut progress)).unwrap()
+}
+
+/// What came of a prompt of so many tokens: its steps, the submissions that they were, and the logits after it.
+fn answer(engine: &mut Engine, tokens: u32) -> (Vec<usize>, u64, Vec<u32>) {
+    let mut session = engine.session(SamplerOptions::greedy(), 0).unwrap();
+    session.keep_logits(true);
+    session.push(&(0..tokens).collect::<Vec<u32>>()).unwrap();
+    let (before, mut steps) = (engine.submissions(), Vec::new());
+    while session.tokens().len() == tokens as usize {
+        let computed = session.computed();
+        block_on(engine.step(&mut [&mut session])).unwrap();
+        steps.push(session.computed() - computed);
+    }
+    let logits = session.logits().iter().map(|logit| logit.to_bits()).collect();
+    (steps, engine.submissions() - before, logits)
+}
+
 /// Steps of a prompt are as many as the pace makes of it, and what comes of them does not depend on that.
 #[test]
 fn a_prompt_is_divided_by_the_clock_and_answered_alike() {
     on_gpu(|gpu| {
-        let config = Shape::named("tiny").unwrap().config().unwrap();
-        let tensors = Box::new(Synthetic::new(&config, 1).unwrap());
-        let options = EngineOptions { deterministic: true, ..EngineOptions::default() };
-        let mut progress = |_, _| ();
-        let engine = Engine::from_tensors(&config, tensors, gpu.clone(), options, &mut progress);
-        let mut engine = block_on(engine).unwrap();
-        let mut answer = |pace| {
-            engine.set_pace(pace);
-            let mut session = engine.session(SamplerOptions::greedy(), 0).unwrap();
-            session.keep_logits(true);
-            session.push(&(0..400).collect::<Vec<u32>>()).unwrap();
-            let (before, mut steps) = (engine.submissions(), Vec::new());
-            while session.tokens().len() == 400 {
-                let computed = session.computed();
-                block_on(engine.step(&mut [&mut session])).unwrap();
-                steps.push(session.computed() - computed);
-            }
-            let logits: Vec<u32> = session.logits().iter().map(|logit| logit.to_bits()).collect();
-            (steps, engine.submissions() - before, engine.pace().tokens(4096), logits)
-        };
-        let (steps, submissions, most, whole) = answer(Pace::unbounded());
-        assert_eq!((steps, submissions, most), (vec![400], 1, 4096));
-        // A step is measured once the next is submitted.
-        let (steps, submissions, most, logits) = answer(ticking(1));
-        assert_eq!((steps, submissions, most), (vec![128, 128, 144], 3, 512));
+        let mut engine = tiny(gpu, true);
+        engine.set_pace(Pace::unbounded());
+        let (steps, submissions, whole) = answer(&mut engine, 400);
+        assert_eq!((steps, submissions), (vec![400], 1));
+        // A step is measured once the next is submitted, or where it had ended by then: before the third at the latest.
+        engine.set_pace(ticking(1));
+        let (steps, submissions, logits) = answer(&mut engine, 400);
+        assert!(matches!(steps[..], [128, 272] | [128, 128, 144]), "{steps:?}");
+        assert_eq!((submissions, engine.pace().tokens(9999)), (steps.len() as u64, EngineOptions::MAX_BATCH));
         assert!(logits == whole);
-        // Each takes a second and more: from the third on their dispatches are submitted apart.
-        let (steps, submissions, most, logits) = answer(ticking(1000));
-        assert_eq!((steps, most), (vec![128, 128, 64, 64, 16], Pace::LEAST));
+        let (_, _, whole) = answer(&mut engine, 100);
+        // A second and more: the next steps are as short as steps get, and their dispatches are submitted apart.
+        engine.set_pace(ticking(1000));
+        let (steps, submissions, logits) = answer(&mut engine, 100);
+        assert_eq!((steps, submissions, engine.pace().tokens(9999)), (vec![100], 1, Pace::LEAST));
+        assert!(logits == whole);
+        let (steps, submissions, logits) = answer(&mut engine, 100);
+        assert_eq!(steps, [64, 36]);
         assert!(submissions > 15, "{submissions}");
         assert!(logits == whole);
+    });
+}
+
+/// What the caller does between two steps of a prompt is not the device's time.
+#[test]
+fn a_pause_between_steps_leaves_them_as_they_are() {
+    on_gpu(|gpu| {
+        let mut engine = tiny(gpu, false);
+        let time = Arc::new(AtomicU64::new(0));
+        let clock = Arc::clone(&time);
+        let now = move || Duration::from_secs(clock.load(Ordering::Relaxed));
+        engine.set_pace(Pace::new(Pace::BOUND, Some(Box::new(now))));
+        let mut session = engine.session(SamplerOptions::greedy(), 0).unwrap();
+        session.push(&(0..400).collect::<Vec<u32>>()).unwrap();
+        let mut step = |pause: bool| {
+            let submissions = engine.submissions();
+            block_on(engine.step(&mut [&mut session])).unwrap();
+            if pause {
+                block_on(engine.gpu().finished()).unwrap();
+                time.fetch_add(60, Ordering::Relaxed);
+            }
+            (session.computed(), engine.submissions() - submissions)
+        };
+        assert_eq!([step(true), step(true), step(false)], [(128, 1), (256, 1), (384, 1)]);
     });
 }
 
@@ -59,12 +97,7 @@ fn a_first_short_prompt_is_taken_token_by_token_on_a_processor() {
         if !gpu.caps().processor {
             return;
         }
-        let config = Shape::named("tiny").unwrap().config().unwrap();
-        let tensors = Box::new(Synthetic::new(&config, 1).unwrap());
-        let options = EngineOptions::default();
-        let mut progress = |_, _| ();
-        let engine = Engine::from_tensors(&config, tensors, gpu.clone(), options, &mut progress);
-        let mut engine = block_on(engine).unwrap();
+        let mut engine = tiny(gpu, false);
         let mut answer = |tokens: u32| {
             let mut session = engine.session(SamplerOptions::greedy(), 0).unwrap();
             session.keep_logits(true);

@@ -116,7 +116,7 @@ mod tests {
     fn a_run_divides_at_the_first_token() {
         let sample = |first, whole| {
             let (first, whole) = (Duration::from_millis(first), Duration::from_millis(whole));
-            Sample { whole, first, steps: Vec::new() }
+            Sample { whole, first, ..Sample::default() }
         };
         let measured =
             Measured { test: test(1024, 16), samples: vec![sample(500, 900), sample(250, 650)], gpu_bytes: 0 };

@@ -61,8 +61,7 @@ pub struct Protocol {
     pub delay: Duration,
 }
 
-/// Runs before a test at most. The tokens that the engine takes of a prompt at a time double once in each at least, until
-/// they stay.
+/// Runs before a test at most: the engine soon knows how many tokens of a prompt to take at a time.
 pub(super) const WARM_UPS: usize = 8;
 
 /// One run of a test.
@@ -74,6 +73,9 @@ pub struct Sample {
     pub first: Duration,
     /// From token to token after that.
     pub steps: Vec<Duration>,
+    /// Most tokens of the prompt that a step took: as many as the options allow, or as the device computes in the time that a
+    /// step may take.
+    pub step_tokens: usize,
 }
 
 /// A test with what was measured.
@@ -150,7 +152,9 @@ async fn run(engine: &mut Engine, session: &mut Session, test: Test) -> Result<S
     session.push(&prompt)?;
     let given = session.tokens().len();
     while session.tokens().len() == given {
+        let computed = session.computed();
         engine.step(&mut [&mut *session]).await?;
+        sample.step_tokens = sample.step_tokens.max(session.computed() - computed);
     }
     sample.first = begin.elapsed();
     // Without a prompt the first token was the answer's.

@@ -207,6 +207,8 @@ impl Setting {
         record.text("weights", &self.weights);
         record.text("kv", &self.kv);
         record.text("activations", &self.activations);
+        let step = measured.samples.iter().map(|sample| sample.step_tokens).max();
+        record.integer("step_tokens", step.unwrap_or(0) as u64);
         record.real("ttft_ms", mean(&first));
         for (name, share) in [("itl_p50_ms", 0.5), ("itl_p95_ms", 0.95), ("itl_p99_ms", 0.99)] {
             record.real(name, percentile(&steps, share));

@@ -79,6 +79,7 @@ fn measured() -> Measured {
         whole: Duration::from_secs(seconds),
         first: Duration::from_millis(10),
         steps: vec![Duration::from_millis(5), Duration::from_millis(7)],
+        step_tokens: 1,
     };
     let test = Test { prompt: 0, generated: 128, depth: 512 };
     Measured { test, samples: vec![sample(1), sample(2)], gpu_bytes: 1 << 31 }
@@ -102,8 +103,8 @@ const THEIRS: &str = "build_commit build_number cpu_info gpu_info backends model
      main_gpu no_kv_offload flash_attn devices tensor_split tensor_buft_overrides load_mode embeddings no_op_offload \
      no_host fit_target fit_min_ctx n_prompt n_gen n_depth test_time avg_ns stddev_ns avg_ts stddev_ts";
 
-const OURS: &str = "engine test adapter_name vendor_id device_id driver wgpu_backend weights kv activations ttft_ms \
-     itl_p50_ms itl_p95_ms itl_p99_ms peak_gpu_bytes bytes_per_token gbps tflops share_of_ceiling roofline_read_gbps \
+const OURS: &str = "engine test adapter_name vendor_id device_id driver wgpu_backend weights kv activations step_tokens \
+     ttft_ms itl_p50_ms itl_p95_ms itl_p99_ms peak_gpu_bytes bytes_per_token gbps tflops share_of_ceiling roofline_read_gbps \
      roofline_copy_gbps roofline_f32_tflops roofline_f16_tflops roofline_int8_tops roofline_matrix_tflops \
      roofline_dependent_dispatch_us roofline_independent_dispatch_us roofline_encode_us roofline_latency_us \
      selftest selftest_date selftest_worst selftest_refused selftest_certificate";

@@ -8,12 +8,20 @@ use crate::kernels::{NOTHING, PAGE_TOKENS};
 use crate::runtime::StepInputs;
 use crate::{Error, Result};
 
-/// The shape of the step that `parts` make: counts are rounded up to powers of two, so that few plans serve all steps.
+/// Tokens of a step that is to hold so many: rounded up, so that few plans serve all steps. Up to 128, where it is the
+/// weights that take the time, to a power of two; beyond, where tokens that fill a step up cost as much as others, to one
+/// of eight or fewer between two powers.
+pub(super) fn rounded(tokens: usize) -> usize {
+    let power = tokens.next_power_of_two();
+    if power <= 128 { power } else { tokens.next_multiple_of((power / 16).max(64)) }
+}
+
+/// The shape of the step that `parts` make.
 pub(super) fn shape(parts: &[Part], every_position: bool, sequences: usize, table_pitch: usize) -> StepShape {
     let tokens: usize = parts.iter().map(|part| part.tokens).sum();
     let last = parts.iter().filter(|part| part.last).count();
     let outputs = if every_position { tokens } else { last.max(1) };
-    StepShape { tokens: tokens.next_power_of_two(), outputs: outputs.next_power_of_two(), sequences, table_pitch }
+    StepShape { tokens: rounded(tokens), outputs: rounded(outputs), sequences, table_pitch }
 }
 
 /// Pages of a table at least, where the context has so many: short sequences then need one plan.
@@ -106,6 +114,17 @@ mod tests {
         pool.grow(&mut tables[0], 100 * PAGE_TOKENS)?;
         assert_eq!((pitch(&tables, 4096), pitch(&tables, 3300)), (128, 104));
         Ok(())
+    }
+
+    #[test]
+    fn steps_are_filled_up_by_little_and_have_few_sizes() {
+        assert_eq!([0, 1, 2, 3, 65, 128].map(rounded), [1, 1, 2, 4, 128, 128]);
+        assert_eq!([129, 192, 193, 257, 512, 513, 1025].map(rounded), [192, 192, 256, 320, 512, 576, 1152]);
+        let sizes: std::collections::BTreeSet<_> = (1..=2048).map(rounded).collect();
+        assert!(sizes.len() <= 31 && sizes.contains(&2048), "{sizes:?}");
+        // A quarter more from 257 on, and an eighth from 513 on.
+        assert!((257..2048).all(|tokens| 4 * rounded(tokens) <= 5 * tokens));
+        assert!((513..2048).all(|tokens| 8 * rounded(tokens) <= 9 * tokens));
     }
 
     #[test]

@@ -18,9 +18,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Bytes of logits that are brought to the host at once, where those of every position are wanted.
-const LOGITS_AT_ONCE: usize = 16 << 20;
-
 /// A model on a GPU, and whatever moves its sessions forward.
 pub struct Engine {
     tensors: Box<dyn Tensors + Send + Sync>,
@@ -188,45 +185,6 @@ impl Engine {
         Ok(next)
     }
 
-    /// Computes the logits of every position of `tokens`, handing `each` the first position of a block and its logits,
-    /// (positions, vocabulary), in order.
-    ///
-    /// # Errors
-    /// As [`step`](Self::step), and whatever `each` returns.
-    pub async fn logits(&mut self, tokens: &[u32], each: &mut dyn FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
-        let mut session = self.session(SamplerOptions::greedy(), 0)?;
-        session.push(tokens)?;
-        while session.waiting() > 0 {
-            let first = session.computed();
-            each(first, self.next_logits(&mut session).await?)?;
-        }
-        Ok(())
-    }
-
-    /// Computes waiting tokens of `session`, [`logits_at_once`](Self::logits_at_once) at most: the logits of each of
-    /// them, (tokens, vocabulary).
-    ///
-    /// # Errors
-    /// As [`step`](Self::step).
-    pub async fn next_logits(&mut self, session: &mut Session) -> Result<&[f32]> {
-        session.go_ahead(None);
-        let count = session.waiting().min(self.pace.tokens(self.logits_at_once()));
-        let parts = [Part { session: 0, tokens: count, last: count == session.waiting() }];
-        let parts = if count == 0 { &[] } else { &parts[..] };
-        if let Some(ticket) = self.run(&mut [&mut *session], parts, Outputs::Logits, true).await? {
-            self.read(&ticket).await?;
-            session.commit(count);
-        }
-        Ok(bytemuck::cast_slice(&self.words[..count * self.model.vocab()]))
-    }
-
-    /// Most tokens whose logits are brought to the host at once.
-    pub fn logits_at_once(&self) -> usize {
-        let most = (LOGITS_AT_ONCE / (4 * self.model.vocab())).clamp(1, self.options.step_tokens());
-        // The largest power of two, since counts are rounded up to one.
-        1 << most.ilog2()
-    }
-
     /// Computes a prompt of `most` tokens at most token by token, up to its last, where the pace has that.
     async fn take_singly(&mut self, sessions: &mut [&mut Session], most: usize) -> Result<()> {
         let watched = self.reference.is_some() || self.executor.takes_time();
@@ -247,7 +205,7 @@ impl Engine {
     }
 
     /// Submits the step that `parts` make; `None` where they are none.
-    async fn run(
+    pub(super) async fn run(
         &mut self,
         sessions: &mut [&mut Session],
         parts: &[Part],
@@ -268,14 +226,21 @@ impl Engine {
         let Some(ready) = plans.get_mut(&(shape, outputs)) else { return Ok(None) };
         batch::fill(&mut ready.inputs, sessions, parts, every_position)?;
         let first = parts.iter().map(|part| sessions[part.session].computed()).max().unwrap_or(0);
+        if let Some(step) = pace.under_way()
+            && executor.gpu().is_done(&step.done)?
+        {
+            pace.learn_late();
+        }
         let began = pace.now().filter(|_| reference.is_none() && !executor.takes_time());
         let cuts = pace.cuts(shape.tokens, ready.costs.each(first));
+        executor.make_room(1 + cuts.len()).await?;
         let ticket = match reference {
             None => executor.run_in_parts(ready.plan, &ready.inputs, &cuts)?,
             Some(reference) => executor.run_checked(ready.plan, &ready.inputs, &**tensors, reference).await?,
         };
         self.last = Some(ready.plan);
         let step = (shape.tokens, ready.costs.step(first).flops);
+        let began = began.map(|began| (began, executor.gpu().done()));
         if let Some(before) = pace.submitted(&ticket, began, step) {
             executor.wait(&before.ticket).await?;
             pace.learn(&before);
@@ -284,7 +249,7 @@ impl Engine {
     }
 
     /// Waits for a step, and brings its first output to the host.
-    async fn read(&mut self, ticket: &Ticket) -> Result<()> {
+    pub(super) async fn read(&mut self, ticket: &Ticket) -> Result<()> {
         self.executor.read(ticket, 0, &mut self.words).await?;
         if let Some(step) = self.pace.take(ticket) {
             self.pace.learn(&step);

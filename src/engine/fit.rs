@@ -1,6 +1,6 @@
 //! Whether a model fits a device, before anything is made there; and if not, what would.
 
-use super::EngineOptions;
+use super::{EngineOptions, batch};
 use crate::gpu::Gpu;
 use crate::graph::{Plan, StepShape, Tensors};
 use crate::kernels::{PAGE_TOKENS, Policy};
@@ -45,9 +45,9 @@ impl Fit<'_> {
     fn need(&self, context: usize, dtype: Option<DType>) -> Result<(Need, Vec<u64>)> {
         let EngineOptions { sessions, kv, .. } = *self.options;
         let table_pitch = context.div_ceil(PAGE_TOKENS);
-        let tokens = self.options.step_tokens().min(context.saturating_mul(sessions)).next_power_of_two();
+        let tokens = batch::rounded(self.options.step_tokens().min(context.saturating_mul(sessions)));
         let plan = |tokens, outputs: usize, wanted| {
-            let step = StepShape { tokens, outputs: outputs.next_power_of_two(), sequences: sessions, table_pitch };
+            let step = StepShape { tokens, outputs: batch::rounded(outputs), sequences: sessions, table_pitch };
             let graph = self.model.graph(step, context, wanted, self.tensors, dtype)?;
             Plan::new(graph.with_kv(kv), self.gpu.caps(), self.policy)
         };

@@ -10,6 +10,7 @@ mod batch;
 mod core;
 mod fit;
 mod generate;
+mod logits;
 mod options;
 mod pace;
 mod pages;

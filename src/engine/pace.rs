@@ -1,13 +1,17 @@
 //! How much of a prompt a step takes, and how a step is divided into submissions, so that none keeps the device for long.
 //!
 //! Drivers stop a program that keeps a GPU for seconds, and screens stand still meanwhile. Where a processor runs the
-//! shaders nobody watches, and steps are as large as the options allow. Elsewhere steps of prompts begin small, and
-//! double or halve by the time that the one before took; and a step whose time is foreseen to exceed the bound is
-//! submitted in parts, between dispatches. The time comes from a clock that is handed in: the engine needs none to run.
+//! shaders nobody watches, and steps are as large as the options allow. Elsewhere there are two bounds. A submission's is
+//! for the screen: a step that is foreseen to take longer is submitted in parts, between dispatches. A step's is for
+//! whoever waits, with a Ctrl-C or a word for another session, and lets a fast device have steps as large as it is fast
+//! with: prompts begin with a small one, and the next are as large as the speed that was seen allows. The time comes from
+//! a clock that is handed in: the engine needs none to run.
 //!
 //! A processor's driver takes about a second to build the kernels of steps of many tokens. So a first short prompt is
 //! computed there token by token, by the kernels that its answer needs anyway, as long as that takes less.
 
+use super::EngineOptions;
+use crate::gpu::Done;
 use crate::graph::Cost;
 use crate::kernels::linear::MATVEC_TOKENS;
 use crate::runtime::Ticket;
@@ -46,10 +50,21 @@ pub struct Pace {
 /// A step of a prompt that was submitted.
 pub(super) struct UnderWay {
     pub(super) ticket: Ticket,
+    /// Tells that it has run.
+    pub(super) done: Done,
     began: Duration,
     /// Its tokens, with those that fill it up.
     tokens: usize,
     flops: f64,
+}
+
+/// How long a step took.
+#[derive(Debug, Clone, Copy)]
+enum Took {
+    /// So long, as its end was awaited.
+    Exactly(Duration),
+    /// No longer: it had ended when the host came to look.
+    AtMost(Duration),
 }
 
 impl Pace {
@@ -59,8 +74,11 @@ impl Pace {
     /// Tokens of a prompt's first step.
     pub const FIRST: usize = 128;
 
-    /// Tokens below which steps are not made shorter but submitted in parts: each reads all weights.
+    /// Tokens below which no step is made shorter: each reads all weights.
     pub const LEAST: usize = 64;
+
+    /// What a step may take, in times of what a submission may: half a second by default.
+    const STEP: u32 = 10;
 
     /// What prompts may read token by token: a tenth of a second of a processor's time.
     const SINGLE: u64 = 1 << 30;
@@ -139,12 +157,17 @@ impl Pace {
     pub(super) fn submitted(
         &mut self,
         ticket: &Ticket,
-        began: Option<Duration>,
+        began: Option<(Duration, Done)>,
         (tokens, flops): (usize, f64),
     ) -> Option<UnderWay> {
         let measured = began.filter(|_| tokens > MATVEC_TOKENS);
-        let this = measured.map(|began| UnderWay { ticket: ticket.clone(), began, tokens, flops });
+        let this = measured.map(|(began, done)| UnderWay { ticket: ticket.clone(), done, began, tokens, flops });
         std::mem::replace(&mut self.under_way, this)
+    }
+
+    /// The step whose end was not seen yet.
+    pub(super) fn under_way(&self) -> Option<&UnderWay> {
+        self.under_way.as_ref()
     }
 
     /// The step whose end was not seen yet, where it is that of `ticket`, which has ended.
@@ -152,11 +175,22 @@ impl Pace {
         self.under_way.take_if(|step| step.ticket.is(ticket))
     }
 
-    /// Learns from a step that has ended just now.
+    /// Learns from a step whose end was awaited, and came just now.
     pub(super) fn learn(&mut self, step: &UnderWay) {
+        self.saw(step, Took::Exactly);
+    }
+
+    /// Learns from the step under way, which is known to have ended, some time ago: its caller did something else.
+    pub(super) fn learn_late(&mut self) {
+        if let Some(step) = self.under_way.take() {
+            self.saw(&step, Took::AtMost);
+        }
+    }
+
+    fn saw(&mut self, step: &UnderWay, took: fn(Duration) -> Took) {
         if let (Some(now), Some(bound)) = (self.now(), self.bound) {
             // Until the one before had ended, it waited.
-            let took = now.saturating_sub(step.began.max(self.ended));
+            let took = took(now.saturating_sub(step.began.max(self.ended)));
             self.ended = now;
             self.adapt(bound, took, step.tokens, step.flops);
             tracing::debug!(tokens = step.tokens, ?took, next = self.tokens, "a step of a prompt");
@@ -164,15 +198,19 @@ impl Pace {
     }
 
     /// Adapts to a step of `tokens` tokens that took so long.
-    fn adapt(&mut self, bound: Duration, took: Duration, tokens: usize, flops: f64) {
-        self.speed = flops / took.as_secs_f64().max(1e-9);
-        if tokens == self.tokens {
-            if took > bound {
-                self.tokens = (self.tokens / 2).max(Self::LEAST);
-            } else if took * 5 <= bound * 2 {
-                // Twice as many take a little more than twice as long; no step is to grow only to be halved again.
-                self.tokens = self.tokens.saturating_mul(2);
-            }
+    fn adapt(&mut self, bound: Duration, took: Took, tokens: usize, flops: f64) {
+        let (Took::Exactly(time) | Took::AtMost(time)) = took;
+        let seconds = time.as_secs_f64().max(1e-9);
+        let step = bound.saturating_mul(Self::STEP).as_secs_f64();
+        // A power of two that takes this share of a step's bound, where each token takes what one of these did.
+        let tokens_in = |share: f64| 1 << ((share * step / seconds * tokens as f64) as usize).max(1).ilog2();
+        let known = if matches!(took, Took::AtMost(_)) { self.speed } else { 0.0 };
+        self.speed = known.max(flops / seconds);
+        if matches!(took, Took::Exactly(_)) && seconds > step {
+            self.tokens = self.tokens.min(tokens_in(1.0)).max(Self::LEAST);
+        } else if tokens >= self.tokens {
+            // Twice as many take a little more than twice as long; no step is to grow only to shrink again.
+            self.tokens = self.tokens.max(tokens_in(0.8)).min(EngineOptions::MAX_BATCH);
         }
     }
 }
@@ -195,44 +233,65 @@ mod tests {
 
     const BOUND: Duration = Duration::from_millis(50);
 
+    /// A model of a hundred dispatches, alike.
+    fn dispatches(tokens: usize) -> Vec<Cost> {
+        vec![Cost { bytes: 0.0, flops: 2e7 * tokens as f64 }; 100]
+    }
+
+    fn flops(tokens: usize) -> f64 {
+        dispatches(tokens).iter().map(|dispatch| dispatch.flops).sum()
+    }
+
     /// Steps on a device that computes so many flops a second: what they had of tokens and of submissions.
     fn steps(pace: &mut Pace, speed: f64, count: usize) -> Vec<(usize, usize)> {
-        // A model of a hundred dispatches, alike.
-        let dispatch = |tokens: usize| Cost { bytes: 0.0, flops: 2e7 * tokens as f64 };
         let step = |_| {
             let tokens = pace.tokens(2048);
-            let dispatches = vec![dispatch(tokens); 100];
-            let flops = 100.0 * dispatches[0].flops;
-            let parts = 1 + pace.cuts(tokens, dispatches.into_iter()).len();
-            pace.adapt(BOUND, Duration::from_secs_f64(flops / speed), tokens, flops);
+            let parts = 1 + pace.cuts(tokens, dispatches(tokens).into_iter()).len();
+            let took = Took::Exactly(Duration::from_secs_f64(flops(tokens) / speed));
+            pace.adapt(BOUND, took, tokens, flops(tokens));
             (tokens, parts)
         };
         (0..count).map(step).collect()
     }
 
     #[test]
-    fn steps_grow_while_they_are_short_and_stay_one_submission() {
+    fn a_fast_device_gets_large_steps_at_once() {
         let mut pace = Pace::new(BOUND, None);
-        // Nothing is known at first: 256 G of flops are no moment for a small device.
-        let grown = steps(&mut pace, 1.1e14, 6);
-        assert_eq!(grown.iter().map(|step| step.0).collect::<Vec<_>>(), [128, 256, 512, 1024, 2048, 2048]);
-        assert!(grown[0].1 > 10 && grown[1..].iter().all(|step| step.1 == 1), "{grown:?}");
-        // 2048 tokens take 37 ms there: they are kept, and halved on a device that is half as fast.
-        assert_eq!(steps(&mut pace, 0.5e14, 3), [(2048, 1), (1024, 1), (1024, 1)]);
+        // Nothing is known at first: 256 G of flops are no moment for a small device. Then 2048 tokens take 37 ms.
+        let grown = steps(&mut pace, 1.1e14, 3);
+        assert!(grown[0].0 == 128 && grown[0].1 > 10 && grown[1..] == [(2048, 1); 2], "{grown:?}");
+        // A device that is a fifth as fast keeps them, as parts of 50 ms; they shrink where they take over half a second.
+        assert_eq!(steps(&mut pace, 2.2e13, 3), [(2048, 1), (2048, 4), (2048, 4)]);
+        assert_eq!(steps(&mut pace, 5e12, 3), [(2048, 4), (1024, 9), (1024, 9)]);
     }
 
     #[test]
     fn a_slow_device_gets_small_steps_in_parts_that_keep_the_bound() {
         let mut pace = Pace::new(BOUND, None);
-        let slow = steps(&mut pace, 1e12, 4);
-        assert_eq!(slow[0].0, 128);
-        // 64 tokens take 128 ms: 39 of 100 dispatches fit into the bound.
-        assert_eq!(slow[1..], [(64, 3); 3]);
-        assert_eq!(pace.cuts(64, vec![Cost { bytes: 0.0, flops: 1.28e9 }; 100].into_iter()), [39, 78]);
+        // 128 tokens take 256 ms: twice as many would take more than the bound when attention is counted.
+        assert_eq!(steps(&mut pace, 1e12, 4)[1..], [(128, 6); 3]);
+        // 2.56 s: fewer than 64 do not make up for reading all weights.
+        let slow = steps(&mut pace, 1e11, 4);
+        assert_eq!(slow.iter().map(|step| step.0).collect::<Vec<_>>(), [128, 64, 64, 64]);
+        assert_eq!(pace.cuts(64, vec![Cost { bytes: 0.0, flops: 1.28e9 }; 100].into_iter())[..3], [3, 6, 9]);
         // A dispatch is never divided.
         assert_eq!(pace.cuts(64, vec![Cost { bytes: 0.0, flops: 1e15 }; 3].into_iter()), [1, 2]);
         // Nor is decoding, whose time its flops do not tell.
         assert!(pace.cuts(1, vec![Cost { bytes: 0.0, flops: 1e15 }; 3].into_iter()).is_empty());
+    }
+
+    #[test]
+    fn a_pause_of_the_caller_slows_nothing_down() {
+        let mut pace = Pace::new(BOUND, None);
+        steps(&mut pace, 1.1e14, 2);
+        let (tokens, speed) = (pace.tokens, pace.speed);
+        pace.adapt(BOUND, Took::AtMost(Duration::from_secs(60)), 2048, flops(2048));
+        assert_eq!((pace.tokens, pace.speed), (tokens, speed));
+        // What ended early all the same is fast.
+        let mut pace = Pace::new(BOUND, None);
+        pace.adapt(BOUND, Took::AtMost(Duration::from_millis(10)), 128, flops(128));
+        assert_eq!(pace.tokens, EngineOptions::MAX_BATCH);
+        assert!(pace.speed > Pace::CAUTIOUS);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use super::{BindGroup, BufferSlice, Gpu, Pipeline, Usage};
 use crate::kernels::Launch;
 use crate::shader::Access;
 use crate::{Error, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Commands being recorded; nothing runs before [`Gpu::submit`].
 pub struct Commands {
@@ -12,6 +14,10 @@ pub struct Commands {
     /// Workgroups that one axis of a dispatch may have.
     max_workgroups: u32,
 }
+
+/// Tells whether all that had been submitted when it was made has run.
+#[derive(Debug, Clone)]
+pub struct Done(Arc<AtomicBool>);
 
 /// Commands that were submitted.
 #[derive(Debug, Clone)]
@@ -115,6 +121,23 @@ impl Gpu {
         self.poll(wgpu::PollType::wait_indefinitely())?;
         receiver.receive().await;
         self.health()
+    }
+
+    /// Has the device tell when all that was submitted so far has run.
+    pub fn done(&self) -> Done {
+        let done = Arc::new(AtomicBool::new(false));
+        let tell = Arc::clone(&done);
+        self.inner.queue.on_submitted_work_done(move || tell.store(true, Ordering::Release));
+        Done(done)
+    }
+
+    /// Whether what `done` tells of has run, without waiting for it.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`].
+    pub fn is_done(&self, done: &Done) -> Result<bool> {
+        self.poll(wgpu::PollType::Poll)?;
+        Ok(done.0.load(Ordering::Acquire))
     }
 
     /// Runs one launch and waits for it: for tests and examples. The parameters are bound from the launch.

@@ -29,7 +29,7 @@ pub use adapter::adapters;
 pub use adapter::{AdapterInfo, Limits, MatrixShape, find_adapters};
 pub use buffer::{Buffer, BufferSlice, Usage};
 pub use choice::Choice;
-pub use commands::{Commands, Submission};
+pub use commands::{Commands, Done, Submission};
 pub use device::{Counts, Gpu};
 pub use pipeline::{BindGroup, Pipeline};
 pub use readback::Readback;

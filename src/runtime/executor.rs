@@ -25,6 +25,8 @@ pub struct Executor {
     /// Steps submitted so far, of all plans.
     submitted: u64,
     pub(super) marks: Marks,
+    /// The last step that was submitted whole.
+    newest: Option<Ticket>,
     /// The last steps of each plan, by the readback buffer that they use.
     last: Vec<[u64; UNDER_WAY]>,
     clock: Option<Clock>,
@@ -96,6 +98,7 @@ impl Executor {
             raw: Vec::new(),
             submitted: 0,
             marks,
+            newest: None,
             last: Vec::new(),
             clock: None,
             timer: None,
@@ -245,7 +248,23 @@ impl Executor {
         rest.copy(marks.left(), resident.marks(turn.readback))?;
         let submission = gpu.submit(rest)?;
         self.gpu.health()?;
-        Ok(Ticket { plan, serial: self.submitted, turn: turn.readback, submission, number })
+        let ticket = Ticket { plan, serial: self.submitted, turn: turn.readback, submission, number };
+        self.newest = Some(ticket.clone());
+        Ok(ticket)
+    }
+
+    /// Sees to it that no submission is forgotten before anybody has looked whether it was carried out, where a step of so
+    /// many is to come: a long prompt is many, and nothing of it is read but the end. Waits for the last step, if need be.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn make_room(&mut self, submissions: usize) -> Result<()> {
+        let Self { gpu, plans, raw, marks, newest, .. } = self;
+        let Some(ticket) = newest.as_ref().filter(|_| !marks.has_room(submissions as u64)) else { return Ok(()) };
+        let resident = plans.get(ticket.plan.0).ok_or_else(unknown_plan)?;
+        let left = resident.bring(&ticket.submission, ticket.turn, raw).await;
+        let left = left.inspect_err(|_| marks.forgive())?;
+        marks.look_through(gpu, ticket.number, left)
     }
 
     /// Whether no step was submitted after that of `ticket`.

@@ -7,7 +7,7 @@
 use crate::Result;
 use crate::gpu::{Buffer, BufferSlice, Commands, Gpu, Usage};
 
-/// Submissions whose numbers are kept: more than there are between two reads, where a long prompt is taken in parts.
+/// Submissions whose numbers are kept: more than a step has dispatches to be divided at.
 const KEPT: u64 = 1024;
 
 /// The numbers of the last submissions.
@@ -36,6 +36,11 @@ impl Marks {
     /// Submissions so far.
     pub(super) fn submitted(&self) -> u64 {
         self.submitted
+    }
+
+    /// Whether so many more can leave their numbers before those that nobody looked at are forgotten.
+    pub(super) fn has_room(&self, submissions: u64) -> bool {
+        self.submitted + submissions - self.seen <= KEPT
     }
 
     /// Has `commands`, which are submitted next, leave their number. Returns it.

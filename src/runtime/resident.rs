@@ -143,8 +143,7 @@ impl Resident {
         out: &mut Vec<u32>,
     ) -> Result<&'a [u8]> {
         let Output { fact, offset, .. } = self.output(output)?;
-        let readback = &self.readbacks[turn];
-        readback.read_after(submission, raw, readback.buffer().bytes()).await?;
+        self.bring(submission, turn, raw).await?;
         let begin = *offset as usize;
         let rows = raw[begin..begin + fact.resident_bytes() as usize].chunks_exact(fact.row_bytes());
         out.clear();
@@ -152,6 +151,18 @@ impl Resident {
             let row = row[..fact.dtype.row_bytes(fact.shape.columns())].chunks_exact(4);
             out.extend(row.map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])));
         }
+        Ok(&raw[read_bytes(&self.plan) as usize..])
+    }
+
+    /// Waits for `submission`, and brings the readback buffer `turn` to `raw`. Returns the marks in it.
+    pub(super) async fn bring<'a>(
+        &self,
+        submission: &Submission,
+        turn: usize,
+        raw: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8]> {
+        let readback = &self.readbacks[turn];
+        readback.read_after(submission, raw, readback.buffer().bytes()).await?;
         Ok(&raw[read_bytes(&self.plan) as usize..])
     }
 

@@ -106,6 +106,27 @@ fn a_submission_that_never_ran_is_missed() -> Result<()> {
     Ok(())
 }
 
+/// Of more steps than numbers are kept, none of which anybody reads, none is forgotten.
+#[test]
+fn a_submission_is_missed_in_a_prompt_however_long() -> Result<()> {
+    for lost in [false, true] {
+        let (mut executor, id, inputs) = resident(&[0, 1])?;
+        if lost {
+            executor.marks.lose_one();
+        }
+        let mut steps = || -> Result<()> {
+            for _ in 0..600 {
+                pollster::block_on(executor.make_room(3))?;
+                executor.run_in_parts(id, &inputs, &[2, 5])?;
+            }
+            let last = executor.run(id, &inputs)?;
+            pollster::block_on(executor.read(&last, 1, &mut Vec::new()))
+        };
+        assert_eq!(steps().is_err(), lost);
+    }
+    Ok(())
+}
+
 /// A submission that the driver refused was told as an error, and is not missed once more.
 #[test]
 fn what_was_refused_can_be_tried_again() -> Result<()> {
