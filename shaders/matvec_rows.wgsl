@@ -8,17 +8,21 @@
 override WORKGROUP: u32 = 8u;
 override STREAM: u32 = 1u; // 1 where a workgroup's rows fit in a processor's cache
 const PACKS: u32 = STRETCH / PACK_QUADS; // read at a time
+const LINES: u32 = 8u; // of 64 bytes, streamed in at a time
 
-// Reads every 64 bytes of the workgroup's rows once, in the order in which they lie. Later each thread reads along rows of
-// its own, which is too many places at once for a processor to see what comes next. What it gives is always 0, which a
-// compiler cannot know.
-fn stream_in(thread: u32, first: u32, last: u32) -> u32 {
+// Reads a word of every 64 bytes of the workgroup's rows once, in the order in which they lie. Later each thread reads along
+// rows of its own, which is too many places at once for a processor to see what comes next. All threads read the same word
+// here: that is one plain load, and plain loads alone tell a processor where the next ones will be. What it gives is always
+// 0, which a compiler cannot know.
+fn stream_in(first: u32, last: u32) -> u32 {
     var seen = 0u;
     for (var run = 0u; run < RUNS; run++) {
         let begin = (params.w_first + row_of(first, 8u / RUNS * run)) * params.row_words;
         let end = (params.w_first + row_of(last, 8u / RUNS * (run + 1u) - 1u) + 1u) * params.row_words;
-        for (var at = begin + 4u * thread; at < end; at += 4u * WORKGROUP) {
-            seen |= weight[at].x;
+        for (var at = begin; at < end; at += 4u * LINES) {
+            for (var line = 0u; line < LINES; line++) {
+                seen |= weight[min(at + 4u * line, end - 1u)].x;
+            }
         }
     }
     return seen & (params.packs >> 31u);
@@ -46,7 +50,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let unit = min(first + thread, last);
     var none = 0u;
     if (STREAM == 1u) {
-        none = stream_in(thread, min(first, last), min(first + WORKGROUP - 1u, last));
+        none = stream_in(min(first, last), min(first + WORKGROUP - 1u, last));
     }
     var rows: array<u32, 8>;
     for (var i = 0u; i < 8u; i++) {

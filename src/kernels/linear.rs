@@ -75,7 +75,7 @@ pub(super) const fn cooperative_memory(size: u32) -> u32 {
 pub const MATVEC_TOKENS: usize = 8;
 
 /// Bytes of the rows of a workgroup of `matvec_rows` that a processor's cache holds while they are multiplied.
-const STREAMED: usize = 128 << 10;
+const STREAMED: usize = 512 << 10;
 
 /// What surrounds a product.
 #[derive(Debug, Clone, Copy, PartialEq)]
