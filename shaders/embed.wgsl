@@ -3,6 +3,7 @@
 // only the rows whose ids its shard holds.
 //!use shared/fold
 //!use shared/dot
+//!use words/narrow
 //!slot quant
 override WORKGROUP: u32 = 64u;
 
@@ -18,7 +19,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> ids: array<u32>; // (i)
-@group(0) @binding(2) var<storage, read> weight: array<vec4<u32>>; // (row - first, 16 bytes of it)
+@group(0) @binding(2) var<storage, read> weight: array<Words>; // (row - first, 16 bytes of it)
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // (i, column / 4)
 
 @compute @workgroup_size(WORKGROUP)

@@ -2,6 +2,7 @@
 // One workgroup a tile of 32 rows of W by 32 tokens; 64 threads, each 4 rows by 4 tokens in registers. Both operands
 // pass through workgroup memory in slices of 32 columns, W unpacked once a slice.
 //!use shared/linear
+//!use words/narrow
 const TILE: u32 = 32u;    // rows, and tokens, of a tile
 const SLICE: u32 = 8u;    // quads of columns staged at a time
 const STRIDE: u32 = 9u;   // quads from one staged row to the next: odd, so that rows fall in different banks

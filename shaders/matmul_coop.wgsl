@@ -4,6 +4,7 @@
 // No figure stands behind the sizes of tile, patch and slice, the stride, or the choice of a single buffer: they follow
 // what is published of other kernels, and are to be measured on GPUs.
 //!use shared/linear
+//!use words/narrow
 //!use shared/halves
 //!slot matrix
 enable f16;

@@ -2,6 +2,7 @@
 // products of four bytes at a time. As in matmul.wgsl, one workgroup a tile of 32 rows of W by 32 tokens; 64 threads, each
 // 4 rows by 4 tokens in registers. Two groups of columns at a time pass through workgroup memory, x rounded once a tile.
 //!use shared/linear
+//!use words/narrow
 //!use shared/int8
 const TILE: u32 = 32u;   // rows, and tokens, of a tile
 const STAGED: u32 = 2u;  // groups at a time

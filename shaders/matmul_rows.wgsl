@@ -1,6 +1,7 @@
 // y = W x for many tokens, a unit of eight rows by TOKENS tokens a thread: the linear layer of a prompt, where a
 // processor runs the shaders. A weight is unpacked once for all of a thread's tokens; see matvec_rows.wgsl.
 //!use shared/linear
+//!use words/narrow
 //!use shared/input
 //!slot output
 override WORKGROUP: u32 = 8u;

@@ -3,6 +3,7 @@
 // read once for all the tokens, and their partial sums are added at the end. The order of additions for one output
 // depends on columns and WORKGROUP alone, never on how many tokens there are.
 //!use shared/linear
+//!use words/narrow
 //!slot input
 //!use shared/unit
 override WORKGROUP: u32 = 64u;

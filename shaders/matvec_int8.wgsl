@@ -4,6 +4,7 @@
 // each token, then stride over as many of a row's. A group's thread follows from its number alone, so that the order of
 // additions does not depend on how many tokens there are.
 //!use shared/linear
+//!use words/narrow
 //!use shared/input
 //!use shared/int8
 //!use shared/unit

@@ -3,6 +3,7 @@
 // GPU neighbouring threads would read far apart.
 //!use shared/linear
 //!use shared/input
+//!slot words
 //!slot columns
 //!slot output
 override WORKGROUP: u32 = 8u;
@@ -21,7 +22,7 @@ fn stream_in(first: u32, last: u32) -> u32 {
         let end = (params.w_first + row_of(last, 8u / RUNS * (run + 1u) - 1u) + 1u) * params.row_words;
         for (var at = begin; at < end; at += 4u * LINES) {
             for (var line = 0u; line < LINES; line++) {
-                seen |= weight[min(at + 4u * line, end - 1u)].x;
+                seen |= u32(weight[min(at + 4u * line, end - 1u)].x);
             }
         }
     }

@@ -3,6 +3,7 @@
 //!use shared/dot
 //!use shared/fold
 //!use shared/half
+//!use words/narrow
 //!slot quant
 //!slot groups
 override WORKGROUP: u32 = 64u;
@@ -15,7 +16,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> weight: array<vec4<u32>>; // (row, 16 bytes of it): x
+@group(0) @binding(1) var<storage, read> weight: array<Words>; // (row, 16 bytes of it): x
 @group(0) @binding(2) var<storage, read_write> y: array<u32>; // (row, word)
 
 const BLOCK: u32 = 8u; // groups that lie together, their scales after them

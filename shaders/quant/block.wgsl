@@ -17,6 +17,5 @@ fn place(row: u32, group: u32, groups: u32, words: u32, sides: u32) -> Place {
 }
 
 fn side(at: Place, number: u32) -> f32 {
-    let word = weight[at.sides + number][at.group / 2u];
-    return unpack2x16float(word >> (16u * (at.group % 2u))).x;
+    return half_at(at.sides + number, at.group);
 }

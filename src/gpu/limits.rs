@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 /// The optional features that some kernel uses, or that time them.
 const USED: wgpu::Features = wgpu::Features::SHADER_F16
+    .union(wgpu::Features::SHADER_INT64)
     .union(wgpu::Features::SUBGROUP)
     .union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
     .union(wgpu::Features::TIMESTAMP_QUERY);
@@ -62,6 +63,7 @@ pub(super) fn wanted(adapter: &wgpu::Adapter, ceiling: Option<&Caps>) -> (wgpu::
     let Some(ceiling) = ceiling else { return (features, own) };
     let allowed = [
         (wgpu::Features::SHADER_F16, ceiling.f16),
+        (wgpu::Features::SHADER_INT64, ceiling.int64),
         (wgpu::Features::SUBGROUP, ceiling.subgroup.is_some()),
         (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, !ceiling.matrices.is_empty()),
         (wgpu::Features::TIMESTAMP_QUERY, false),
@@ -107,6 +109,7 @@ pub(super) fn caps(device: &wgpu::Device, adapter: &wgpu::Adapter) -> Caps {
     let matrices = if cooperative { adapter.cooperative_matrix_properties() } else { Vec::new() };
     Caps {
         f16: features.contains(wgpu::Features::SHADER_F16),
+        int64: features.contains(wgpu::Features::SHADER_INT64),
         subgroup: subgroup(features, adapter, &info),
         processor: info.device_type == wgpu::DeviceType::Cpu,
         adapter: info.name,

@@ -212,6 +212,7 @@ impl Call {
                 ("matmul_rows", grid(rows(threads), tokens))
             }
             Way::MatvecRows { threads } => {
+                slots.push(("words", if policy.rung == Rung::Eight { "words/wide" } else { "words/narrow" }));
                 slots.push(self.columns_slot(threads));
                 let bytes = 8 * threads as usize * weight.row_bytes(pitch(shape.columns));
                 constants.splice(0..0, [("WORKGROUP", threads), ("STREAM", u32::from(bytes <= STREAMED))]);

@@ -10,7 +10,7 @@ pub enum Rung {
     Portable,
     /// Subgroup operations.
     Subgroup,
-    /// Subgroups of eight lanes each, which are the vectors of a processor.
+    /// Subgroups of eight lanes each, which are the vectors of a processor, and integers of 64 bits.
     Eight,
     /// Cooperative matrices too, of halves, which are added up as singles.
     Cooperative {
@@ -30,7 +30,7 @@ impl Rung {
     }
 
     fn has_eight(caps: &Caps) -> bool {
-        caps.processor && caps.subgroup == Some((8, 8))
+        caps.processor && caps.subgroup == Some((8, 8)) && caps.int64
     }
 
     /// The rungs of cooperative matrices that `caps` have, from the smallest matrices.
@@ -155,8 +155,9 @@ mod tests {
         assert_eq!(rung(Some((8, 32)), true), Rung::Portable);
         assert_eq!(rung(None, false), Rung::Portable);
         assert_eq!(rung(Some((8, 8)), false), Rung::Subgroup);
-        let processor = Caps { subgroup: Some((8, 8)), processor: true, ..Caps::baseline() };
+        let processor = Caps { subgroup: Some((8, 8)), processor: true, int64: true, ..Caps::baseline() };
         assert_eq!(Policy::new(&processor, true).rung, Rung::Eight);
+        assert_eq!(Policy::new(&Caps { int64: false, ..processor.clone() }, true).rung, Rung::Subgroup);
         assert_eq!(Rung::available(&processor), [Rung::Portable, Rung::Subgroup, Rung::Eight]);
     }
 

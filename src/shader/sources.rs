@@ -98,6 +98,8 @@ const SOURCES: &[(&str, &str)] = shaders![
     "shared/odds",
     "shared/softmax",
     "shared/unit",
+    "words/narrow",
+    "words/wide",
 ];
 
 /// Every file: its path under `shaders/` without `.wgsl`, and its text.

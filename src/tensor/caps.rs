@@ -30,6 +30,8 @@ pub struct Caps {
     pub processor: bool,
     /// Half-precision arithmetic in shaders. Half-precision *storage* needs no feature.
     pub f16: bool,
+    /// Integers of 64 bits in shaders.
+    pub int64: bool,
     /// Smallest and largest number of lanes of a subgroup; `None` without subgroup operations.
     pub subgroup: Option<(u32, u32)>,
     /// Cooperative matrices, empty where there are none.
@@ -61,6 +63,7 @@ impl Caps {
             adapter: "WebGPU baseline".to_owned(),
             processor: false,
             f16: false,
+            int64: false,
             subgroup: None,
             matrices: Vec::new(),
             max_binding: 128 << 20,
