@@ -9,7 +9,7 @@
 override WORKGROUP: u32 = 8u;
 override STREAM: u32 = 1u; // 1 where a workgroup's rows fit in a processor's cache
 const PACKS: u32 = STRETCH / PACK_QUADS; // read at a time
-const LINES: u32 = 8u; // of 64 bytes, streamed in at a time
+const LINES: u32 = 16u; // of 64 bytes, streamed in at a time
 
 // Reads a word of every 64 bytes of the workgroup's rows once, in the order in which they lie. Later each thread reads along
 // rows of its own, which is too many places at once for a processor to see what comes next. All threads read the same word
