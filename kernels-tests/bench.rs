@@ -11,7 +11,7 @@ const WORK: [(usize, u32); 6] = [(1, 1), (3, 2), (63, 1), (64, 3), (65, 5), (100
 
 /// All sums are of whole numbers that every storage holds exactly, so nothing is rounded.
 pub fn cases(caps: &Caps) -> Vec<Case> {
-    let mut all = memories();
+    let mut all = memories(caps);
     all.extend(fmas(caps));
     all.extend(dots());
     all.extend(caps.matrices.iter().filter_map(|shape| matrix_case(*shape, caps)));
@@ -19,15 +19,20 @@ pub fn cases(caps: &Caps) -> Vec<Case> {
     all
 }
 
-fn memories() -> Vec<Case> {
+fn memories(caps: &Caps) -> Vec<Case> {
     let sizes = [(1, 1, 1), (8, 3, 2), (64, 2, 1), (64, 5, 3), (256, 7, 1), (32, 3, 17)];
     let ways = [("read", 4, false), ("read", 4, true), ("read", 64, false), ("read", 64, true), ("copy", 4, false)];
-    let all = sizes.into_iter().flat_map(|size| ways.map(|way| (size, way)));
-    all.map(|((workgroup, workgroups, rounds), (kernel, loads, together))| {
-        let division = memory::Division { workgroup, workgroups, loads, together, rounds };
+    let ways = ways.into_iter().flat_map(|(kernel, loads, together)| {
+        let widths = if caps.int64 && kernel == "read" { vec![false, true] } else { vec![false] };
+        widths.into_iter().map(move |wide| (kernel, loads, wide, together))
+    });
+    let all = ways.flat_map(|way| sizes.map(|size| (size, way)));
+    all.map(|((workgroup, workgroups, rounds), (kernel, loads, wide, together))| {
+        let division = memory::Division { workgroup, workgroups, loads, wide, together, rounds };
         let apart = if together { "together" } else { "apart" };
-        let name = format!("{workgroups}x{workgroup}/{apart}/{rounds}x{loads}");
-        Case::new(kernel, true, name, move |seed| {
+        let width = if wide { "wide" } else { "narrow" };
+        let name = format!("{workgroups}x{workgroup}/{apart}/{width}/{rounds}x{loads}");
+        Case::new(kernel, !wide, name, move |seed| {
             let mut rng = Rng::new(seed);
             let x: Vec<u32> = (0..division.bytes() / 4).map(|_| rng.below(1 << 32) as u32).collect();
             let (launch, y) = match kernel {

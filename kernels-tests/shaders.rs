@@ -25,6 +25,11 @@ fn needs_subgroups(recipe: &Recipe) -> bool {
     recipe.slots.iter().any(|(_, file)| file.ends_with("/subgroup")) || matrices(recipe).is_some()
 }
 
+/// Whether it loads 64 bits at once, which is no part of WGSL's standard: the module that does so is for `naga` alone.
+fn needs_int64(recipe: &Recipe) -> bool {
+    recipe.slots.iter().any(|(_, file)| *file == "words/wide")
+}
+
 /// Rows and columns of the cooperative matrices that it needs.
 fn matrices(recipe: &Recipe) -> Option<u32> {
     recipe.slots.iter().find_map(|(_, file)| file.strip_prefix("matrix/")?.parse().ok())
@@ -46,6 +51,8 @@ fn every_variant_compiles_for_vulkan_metal_and_dx12() {
         // Unpacking halves into singles is part of WebGPU itself.
         let mut granted = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
         granted.set(Capabilities::SUBGROUP, subgroups);
+        let int64 = needs_int64(&variant.recipe);
+        granted.set(Capabilities::SHADER_INT64, int64);
         granted.set(Capabilities::SHADER_FLOAT16, enables(&linked.source, "f16"));
         let matrices = enables(&linked.source, "wgpu_cooperative_matrix");
         granted.set(Capabilities::COOPERATIVE_MATRIX, matrices);
@@ -64,6 +71,7 @@ fn every_variant_compiles_for_vulkan_metal_and_dx12() {
             let shader_model = match (enables(&linked.source, "f16"), subgroups) {
                 (true, _) => hlsl::ShaderModel::V6_2,
                 (false, true) => hlsl::ShaderModel::V6_0,
+                (false, false) if int64 => hlsl::ShaderModel::V6_0,
                 (false, false) => hlsl::ShaderModel::V5_1,
             };
             direct_x(&parsed, shader_model).unwrap_or_else(|error| panic!("{variant} as HLSL: {error}"));
@@ -110,8 +118,8 @@ fn tint_accepts_every_variant() {
     let variants = variants();
     for variant in variants.keys() {
         let linked = link(&variant.recipe, Target::Tint).unwrap_or_else(|error| panic!("{variant}: {error}"));
-        // Browsers have no cooperative matrices under this name.
-        if enables(&linked.source, "wgpu_cooperative_matrix") {
+        // Browsers have no cooperative matrices under this name, and no integers of 64 bits.
+        if enables(&linked.source, "wgpu_cooperative_matrix") || needs_int64(&variant.recipe) {
             continue;
         }
         std::fs::write(&file, &linked.source).expect("the temporary folder can be written");

@@ -212,10 +212,12 @@ fn probes() -> Vec<Kernel> {
     let divisions = || {
         let all = [1, 8, 64, 256].into_iter().flat_map(|workgroup| [(workgroup, false), (workgroup, true)]);
         let all = all.flat_map(|(workgroup, together)| [(workgroup, together, 4), (workgroup, together, 64)]);
-        all.map(|(workgroup, together, loads)| memory::Division {
+        let all = all.flat_map(|way| [(way, false), (way, true)]);
+        all.map(|((workgroup, together, loads), wide)| memory::Division {
             workgroup,
             workgroups: 3,
             loads,
+            wide,
             together,
             rounds: 2,
         })

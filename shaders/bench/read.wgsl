@@ -1,6 +1,7 @@
 // y[thread] = the sum of the words that a thread reads: how fast memory can be read.
 // One workgroup a part of x. Its threads read side by side, or all the same: a processor reads that once for all.
 //!use shared/fold
+//!slot words
 //!slot stretch
 override WORKGROUP: u32 = 64u;
 override TOGETHER: u32 = 0u; // 1 where all threads of a workgroup read the same
@@ -13,7 +14,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<u32>>; // (workgroup, round, load, thread)
+@group(0) @binding(1) var<storage, read> x: array<Words>; // (workgroup, round, load, thread)
 @group(0) @binding(2) var<storage, read_write> y: array<u32>; // (workgroup, thread)
 
 @compute @workgroup_size(WORKGROUP)

@@ -17,5 +17,5 @@ fn place(row: u32, group: u32, groups: u32, words: u32, sides: u32) -> Place {
 }
 
 fn side(at: Place, number: u32) -> f32 {
-    return half_at(at.sides + number, at.group);
+    return half_of(weight[at.sides + number][at.group / HALVES], at.group % HALVES);
 }

@@ -4,7 +4,7 @@ alias Packed = vec4<u32>;
 alias Ready = array<vec4<f32>, 2>;
 
 fn fetch(row: u32, pack: u32, packs: u32) -> Packed {
-    return words_at(row + pack);
+    return words_of(weight[row + pack]);
 }
 
 fn weights(packed: Packed, quad: u32) -> vec4<f32> {

@@ -8,7 +8,7 @@ alias Ready = vec4<f32>;
 
 // The pack of the row that begins at `row` and has `packs`.
 fn fetch(row: u32, pack: u32, packs: u32) -> Packed {
-    return bitcast<vec4<f32>>(words_at(row + pack));
+    return bitcast<vec4<f32>>(words_of(weight[row + pack]));
 }
 
 fn weights(packed: Packed, quad: u32) -> vec4<f32> {

@@ -17,7 +17,7 @@ struct Ready {
 
 fn fetch(row: u32, pack: u32, packs: u32) -> Packed {
     let at = place(row, pack, packs, 1u, 2u);
-    return Packed(words_at(at.quants), side(at, 0u), side(at, 1u));
+    return Packed(words_of(weight[at.quants]), side(at, 0u), side(at, 1u));
 }
 
 fn weights(packed: Packed, quad: u32) -> vec4<f32> {

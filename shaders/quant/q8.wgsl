@@ -11,7 +11,7 @@ alias Ready = array<vec4<f32>, 8>;
 
 fn fetch(row: u32, pack: u32, packs: u32) -> Packed {
     let at = place(row, pack, packs, 2u, 1u);
-    return Packed(array<vec4<u32>, 2>(words_at(at.quants), words_at(at.quants + 1u)), side(at, 0u));
+    return Packed(array<vec4<u32>, 2>(words_of(weight[at.quants]), words_of(weight[at.quants + 1u])), side(at, 0u));
 }
 
 fn bytes(packed: Packed, quad: u32) -> vec4<f32> {

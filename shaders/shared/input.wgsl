@@ -3,7 +3,7 @@
 
 // A quad of x; its squares go on top of `squares`.
 fn input_quad(token: u32, quad: u32, squares: ptr<function, vec4<f32>>) -> vec4<f32> {
-    var v = x[token * params.x_quads + quad];
+    var v = numbers_of(x[token * params.x_quads + quad]);
     if (TAIL == 1u) {
         v = keep(v, 4u * quad, params.columns);
     }

@@ -26,6 +26,6 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // (token, column / 4)
+@group(0) @binding(1) var<storage, read> x: array<Numbers>; // (token, column / 4)
 @group(0) @binding(2) var<storage, read> weight: array<Words>; // (row, 16 bytes of it)
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // (token, row / 4)

@@ -1,12 +1,18 @@
-// How a kernel loads its `weight`: 16 bytes as four words.
-alias Words = vec4<u32>;
+// How a kernel loads 16 bytes: as four words.
+alias Word = u32;
+alias Words = vec4<Word>;
+alias Numbers = vec4<f32>;
+const HALVES: u32 = 2u; // of a word
 
-fn words_at(at: u32) -> vec4<u32> {
-    return weight[at];
+fn words_of(words: Words) -> vec4<u32> {
+    return words;
 }
 
-// One of the eight halves there.
-fn half_at(at: u32, number: u32) -> f32 {
-    let word = weight[at][number / 2u];
-    return unpack2x16float(word >> (16u * (number % 2u))).x;
+fn numbers_of(numbers: Numbers) -> vec4<f32> {
+    return numbers;
+}
+
+// One of the halves in a word, as a single.
+fn half_of(word: Word, half: u32) -> f32 {
+    return unpack2x16float(word >> (16u * half)).x;
 }

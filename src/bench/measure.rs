@@ -73,8 +73,8 @@ pub struct Sample {
     pub first: Duration,
     /// From token to token after that.
     pub steps: Vec<Duration>,
-    /// Most tokens of the prompt that a step took: as many as the options allow, or as the device computes in the time that a
-    /// step may take.
+    /// Most tokens that a call of [`Engine::step`] took until the first new token was there: as many as the options allow,
+    /// or as the device computes in the time that a step may take.
     pub step_tokens: usize,
 }
 

@@ -119,29 +119,35 @@ async fn footprint(gpu: &Gpu) -> Result<Vec<Buffer>> {
     Ok(buffers)
 }
 
-/// Divisions of memory to be tried: threads of a workgroup, workgroups, loads of a round, and whether they are of the
-/// same words.
-const DIVISIONS: [(u32, u32, u32, bool); 7] = [
-    (8, 256, 64, true),
-    (8, 256, 4, false),
-    (64, 4096, 4, false),
-    (256, 1024, 4, false),
-    (256, 4096, 4, false),
-    (256, 16_384, 4, false),
-    (256, 1024, 64, false),
+/// Divisions of memory to be tried: threads of a workgroup, workgroups, loads of a round, and whether these are of 64 bits,
+/// as the kernels for processors have them, and whether they are of the same words.
+const DIVISIONS: [(u32, u32, u32, bool, bool); 9] = [
+    (8, 256, 64, true, true),
+    (8, 256, 4, true, false),
+    (8, 256, 64, false, true),
+    (8, 256, 4, false, false),
+    (64, 4096, 4, false, false),
+    (256, 1024, 4, false, false),
+    (256, 4096, 4, false, false),
+    (256, 16_384, 4, false, false),
+    (256, 1024, 64, false, false),
 ];
 
 /// Gigabytes that are read, and copied, in a second.
 async fn bandwidths(gpu: &Gpu) -> Result<(f64, f64)> {
     let buffers = footprint(gpu).await?;
     let one = buffers.first().map_or(0, Buffer::bytes);
-    let divisions = DIVISIONS.map(|(workgroup, workgroups, loads, together)| {
-        memory::Division { workgroup, workgroups, loads, together, rounds: 1 }.fitted(one)
-    });
-    let threads = divisions.iter().flatten().map(|division| division.threads()).max().unwrap_or(1);
+    let wide = gpu.caps().processor && gpu.caps().int64;
+    let divisions = DIVISIONS.into_iter().filter(|division| wide || !division.3);
+    let divisions: Vec<_> = divisions
+        .filter_map(|(workgroup, workgroups, loads, wide, together)| {
+            memory::Division { workgroup, workgroups, loads, wide, together, rounds: 1 }.fitted(one)
+        })
+        .collect();
+    let threads = divisions.iter().map(|division| division.threads()).max().unwrap_or(1);
     let sums = gpu.buffer("sums", 4 * threads, Usage::Activation)?;
     let (mut reads, mut copies) = (Vec::new(), Vec::new());
-    for division in divisions.into_iter().flatten() {
+    for division in divisions {
         if let Some(launch) = memory::read(division) {
             let all = buffers.iter().map(|x| Ready::new(gpu, &launch, &[("x", x), ("y", &sums)]));
             reads.push((all.collect::<Result<Vec<_>>>()?, (buffers.len() as u64 * division.bytes()) as f64));

@@ -1,6 +1,7 @@
 //! The engine: a model made resident, moved forward a step at a time.
 
 use super::fit::Fit;
+use super::pace::{UnderWay, Work};
 use super::schedule::{Part, schedule};
 use super::session::Pool;
 use super::{EngineOptions, Pace, PagePool, SamplerOptions, Session, batch};
@@ -226,33 +227,42 @@ impl Engine {
         let Some(ready) = plans.get_mut(&(shape, outputs)) else { return Ok(None) };
         batch::fill(&mut ready.inputs, sessions, parts, every_position)?;
         let first = parts.iter().map(|part| sessions[part.session].computed()).max().unwrap_or(0);
-        if let Some(step) = pace.under_way()
-            && executor.gpu().is_done(&step.done)?
-        {
-            pace.learn_late();
+        executor.make_room().await?;
+        let gpu = executor.gpu().clone();
+        if let Some(step) = pace.under_way().take() {
+            match gpu.is_done(&step.done)? {
+                true => pace.learn(step.work, true),
+                false => *pace.under_way() = Some(step),
+            }
         }
         let began = pace.now().filter(|_| reference.is_none() && !executor.takes_time());
         let cuts = pace.cuts(shape.tokens, ready.costs.each(first));
-        executor.make_room(1 + cuts.len()).await?;
         let ticket = match reference {
             None => executor.run_in_parts(ready.plan, &ready.inputs, &cuts)?,
             Some(reference) => executor.run_checked(ready.plan, &ready.inputs, &**tensors, reference).await?,
         };
         self.last = Some(ready.plan);
-        let step = (shape.tokens, ready.costs.step(first).flops);
-        let began = began.map(|began| (began, executor.gpu().done()));
-        if let Some(before) = pace.submitted(&ticket, began, step) {
+        let (tokens, flops) = (shape.tokens, ready.costs.step(first).flops);
+        let step = began.map(|began| UnderWay {
+            ticket: ticket.clone(),
+            done: gpu.done(),
+            work: Work { began, tokens, flops },
+        });
+        if let Some(before) = pace.submitted(step) {
+            let late = gpu.is_done(&before.done)?;
             executor.wait(&before.ticket).await?;
-            pace.learn(&before);
+            pace.learn(before.work, late);
         }
         Ok(Some(ticket))
     }
 
     /// Waits for a step, and brings its first output to the host.
     pub(super) async fn read(&mut self, ticket: &Ticket) -> Result<()> {
+        let step = self.pace.under_way().take_if(|step| step.ticket.is(ticket));
+        let late = step.as_ref().map(|step| self.executor.gpu().is_done(&step.done)).transpose()?;
         self.executor.read(ticket, 0, &mut self.words).await?;
-        if let Some(step) = self.pace.take(ticket) {
-            self.pace.learn(&step);
+        if let Some((step, late)) = step.zip(late) {
+            self.pace.learn(step.work, late);
         }
         Ok(())
     }

@@ -46,7 +46,7 @@ impl Engine {
     /// Most tokens whose logits are brought to the host at once.
     pub fn logits_at_once(&self) -> usize {
         let most = (LOGITS_AT_ONCE / (4 * self.model.vocab())).clamp(1, self.options.step_tokens());
-        // The largest power of two, since counts are rounded up to one.
+        // A power of two, so that no step is filled up.
         1 << most.ilog2()
     }
 }

@@ -52,16 +52,22 @@ pub(super) struct UnderWay {
     pub(super) ticket: Ticket,
     /// Tells that it has run.
     pub(super) done: Done,
-    began: Duration,
+    pub(super) work: Work,
+}
+
+/// What a step had to do, and since when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Work {
+    pub(super) began: Duration,
     /// Its tokens, with those that fill it up.
-    tokens: usize,
-    flops: f64,
+    pub(super) tokens: usize,
+    pub(super) flops: f64,
 }
 
 /// How long a step took.
 #[derive(Debug, Clone, Copy)]
 enum Took {
-    /// So long, as its end was awaited.
+    /// So long, or a little less: its end was awaited.
     Exactly(Duration),
     /// No longer: it had ended when the host came to look.
     AtMost(Duration),
@@ -77,8 +83,8 @@ impl Pace {
     /// Tokens below which no step is made shorter: each reads all weights.
     pub const LEAST: usize = 64;
 
-    /// What a step may take, in times of what a submission may: half a second by default.
-    const STEP: u32 = 10;
+    /// Times that a step may take as long as a submission may: half a second by default.
+    const SUBMISSIONS: u32 = 10;
 
     /// What prompts may read token by token: a tenth of a second of a processor's time.
     const SINGLE: u64 = 1 << 30;
@@ -152,48 +158,31 @@ impl Pace {
         self.bound.and(self.now.as_ref()).map(|now| now())
     }
 
-    /// Notes that a step was submitted, whose recording began at `began`; the one before it, whose end is to be awaited
-    /// now: the device has more to do meanwhile.
-    pub(super) fn submitted(
-        &mut self,
-        ticket: &Ticket,
-        began: Option<(Duration, Done)>,
-        (tokens, flops): (usize, f64),
-    ) -> Option<UnderWay> {
-        let measured = began.filter(|_| tokens > MATVEC_TOKENS);
-        let this = measured.map(|(began, done)| UnderWay { ticket: ticket.clone(), done, began, tokens, flops });
-        std::mem::replace(&mut self.under_way, this)
+    /// Notes that a step of a prompt was submitted; the one before it, whose end is to be awaited now: the device has more to
+    /// do meanwhile.
+    pub(super) fn submitted(&mut self, step: Option<UnderWay>) -> Option<UnderWay> {
+        let measured = step.filter(|step| step.work.tokens > MATVEC_TOKENS);
+        std::mem::replace(&mut self.under_way, measured)
     }
 
     /// The step whose end was not seen yet.
-    pub(super) fn under_way(&self) -> Option<&UnderWay> {
-        self.under_way.as_ref()
+    pub(super) fn under_way(&mut self) -> &mut Option<UnderWay> {
+        &mut self.under_way
     }
 
-    /// The step whose end was not seen yet, where it is that of `ticket`, which has ended.
-    pub(super) fn take(&mut self, ticket: &Ticket) -> Option<UnderWay> {
-        self.under_way.take_if(|step| step.ticket.is(ticket))
-    }
-
-    /// Learns from a step whose end was awaited, and came just now.
-    pub(super) fn learn(&mut self, step: &UnderWay) {
-        self.saw(step, Took::Exactly);
-    }
-
-    /// Learns from the step under way, which is known to have ended, some time ago: its caller did something else.
-    pub(super) fn learn_late(&mut self) {
-        if let Some(step) = self.under_way.take() {
-            self.saw(&step, Took::AtMost);
-        }
-    }
-
-    fn saw(&mut self, step: &UnderWay, took: fn(Duration) -> Took) {
+    /// Learns from a step that has ended: just now, or else `late`, some time before anyone looked.
+    pub(super) fn learn(&mut self, work: Work, late: bool) {
         if let (Some(now), Some(bound)) = (self.now(), self.bound) {
-            // Until the one before had ended, it waited.
-            let took = took(now.saturating_sub(step.began.max(self.ended)));
-            self.ended = now;
-            self.adapt(bound, took, step.tokens, step.flops);
-            tracing::debug!(tokens = step.tokens, ?took, next = self.tokens, "a step of a prompt");
+            let took = if late {
+                Took::AtMost(now.saturating_sub(work.began))
+            } else {
+                // Until the one before had ended, it waited.
+                let begin = work.began.max(self.ended);
+                self.ended = now;
+                Took::Exactly(now.saturating_sub(begin))
+            };
+            self.adapt(bound, took, work.tokens, work.flops);
+            tracing::debug!(tokens = work.tokens, ?took, next = self.tokens, "a step of a prompt");
         }
     }
 
@@ -201,7 +190,7 @@ impl Pace {
     fn adapt(&mut self, bound: Duration, took: Took, tokens: usize, flops: f64) {
         let (Took::Exactly(time) | Took::AtMost(time)) = took;
         let seconds = time.as_secs_f64().max(1e-9);
-        let step = bound.saturating_mul(Self::STEP).as_secs_f64();
+        let step = bound.saturating_mul(Self::SUBMISSIONS).as_secs_f64();
         // A power of two that takes this share of a step's bound, where each token takes what one of these did.
         let tokens_in = |share: f64| 1 << ((share * step / seconds * tokens as f64) as usize).max(1).ilog2();
         let known = if matches!(took, Took::AtMost(_)) { self.speed } else { 0.0 };
@@ -278,6 +267,26 @@ mod tests {
         assert_eq!(pace.cuts(64, vec![Cost { bytes: 0.0, flops: 1e15 }; 3].into_iter()), [1, 2]);
         // Nor is decoding, whose time its flops do not tell.
         assert!(pace.cuts(1, vec![Cost { bytes: 0.0, flops: 1e15 }; 3].into_iter()).is_empty());
+    }
+
+    /// Two steps are on their way, and the host stands still until both have ended: nobody knows how long the second took.
+    #[test]
+    fn a_step_that_ended_unseen_is_not_taken_for_a_fast_one() {
+        let time = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let clock = std::sync::Arc::clone(&time);
+        let now = move || Duration::from_millis(clock.load(std::sync::atomic::Ordering::Relaxed));
+        let mut pace = Pace::new(BOUND, Some(Box::new(now)));
+        let at = |milliseconds| time.store(milliseconds, std::sync::atomic::Ordering::Relaxed);
+        let step = |began| Work { began: Duration::from_millis(began), tokens: 128, flops: flops(128) };
+        at(5000);
+        pace.learn(step(0), false);
+        pace.learn(step(1), true);
+        assert_eq!(pace.tokens, Pace::LEAST);
+        assert!(pace.speed < 1e11, "{}", pace.speed);
+        // A step that was awaited began when the one before it was seen to end.
+        at(5100);
+        pace.learn(step(4900), false);
+        assert!((pace.speed / (flops(128) / 0.1) - 1.0).abs() < 1e-9);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Who takes part in a step, and with how many tokens.
 
-use super::Session;
+use super::{Session, batch};
 
 /// One session's part of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ fn divide(waiting: &[usize], batch: usize, pace: usize, sequences: usize) -> Vec
     order.sort_by_key(|&session| waiting[session] > 1);
     // Sessions that already speak are not held up, and leave something for a prompt: steps are rounded up anyway.
     let speakers = order.iter().take_while(|&&session| waiting[session] == 1).count();
-    let mut room = pace.max((speakers + 1).next_power_of_two()).min(batch);
+    let mut room = pace.max(batch::rounded(speakers + 1)).min(batch);
     let mut parts = Vec::new();
     for session in order.into_iter().take(sequences) {
         let tokens = waiting[session].min(room);

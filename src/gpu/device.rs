@@ -106,8 +106,8 @@ impl Gpu {
 
     /// Takes a device that a program opened for itself, so that both work on the same one.
     ///
-    /// Kernels use what the device was granted: request the features `SHADER_F16`, `SUBGROUP` and, for prompts,
-    /// `EXPERIMENTAL_COOPERATIVE_MATRIX`, and the adapter's limits, where they are there. The device's error and loss
+    /// Kernels use what the device was granted: request the features `SHADER_F16`, `SHADER_INT64`, `SUBGROUP` and, for
+    /// prompts, `EXPERIMENTAL_COOPERATIVE_MATRIX`, and the adapter's limits, where they are there. The device's error and loss
     /// handlers are replaced, and what they hear is told by [`health`](Self::health).
     ///
     /// # Errors
@@ -116,7 +116,7 @@ impl Gpu {
     /// ```no_run
     /// use quernel::gpu::{Gpu, wgpu};
     /// # async fn embed(adapter: wgpu::Adapter) -> Result<(), Box<dyn std::error::Error>> {
-    /// let useful = wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+    /// let useful = wgpu::Features::SHADER_F16 | wgpu::Features::SHADER_INT64 | wgpu::Features::SUBGROUP;
     /// let descriptor = wgpu::DeviceDescriptor {
     ///     required_features: adapter.features() & useful,
     ///     required_limits: adapter.limits(),

@@ -15,8 +15,8 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// Its kind, which a self-test passes or refuses as a whole: the shader, its rung where it has several, and the
-    /// storage or the function that it is made for, as `matvec/subgroup/q4`.
+    /// Its kind, which a self-test passes or refuses as a whole: the shader, its rung where it has several, the storage or
+    /// the function that it is made for, and whether it loads 64 bits at once, as `matvec/subgroup/q4`.
     ///
     /// ```
     /// use quernel::kernels::{Rung, rms_norm};
@@ -29,7 +29,8 @@ impl Variant {
         };
         let parts = [fills(&["reduce", "best", "columns", "matrix"]), fills(&["groups", "quant", "pack", "kv", "act"])];
         let mut kind = self.recipe.shader.to_owned();
-        for file in parts.into_iter().flatten() {
+        let wide = fills(&["words"]).filter(|file| *file == "words/wide");
+        for file in parts.into_iter().flatten().chain(wide) {
             kind.push('/');
             kind.push_str(file.rsplit('/').next().unwrap_or(file));
         }

@@ -17,7 +17,7 @@
 
 use super::activation::Act;
 use super::policy::quant;
-use super::ways::{Product, Way, rounds_with, ways};
+use super::ways::{LANES, Product, Way, rounds_with, ways};
 use super::{KvFormat, Launch, PAGE_TOKENS, Policy, Rung, fold, launch as make, params, quads};
 use crate::tensor::{DType, GROUP, pitch};
 use std::collections::BTreeSet;
@@ -215,7 +215,9 @@ impl Call {
                 slots.push(("words", if policy.rung == Rung::Eight { "words/wide" } else { "words/narrow" }));
                 slots.push(self.columns_slot(threads));
                 let bytes = 8 * threads as usize * weight.row_bytes(pitch(shape.columns));
-                constants.splice(0..0, [("WORKGROUP", threads), ("STREAM", u32::from(bytes <= STREAMED))]);
+                // More threads than lanes would each read all of it.
+                let stream = policy.processor && threads == LANES && bytes <= STREAMED;
+                constants.splice(0..0, [("WORKGROUP", threads), ("STREAM", u32::from(stream))]);
                 ("matvec_rows", grid(rows(threads), 1))
             }
             Way::Matmul | Way::MatmulCoop | Way::MatmulInt8 => return None,

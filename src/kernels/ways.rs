@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 const TOGETHER: u32 = 4;
 
 /// Threads of a workgroup of `matvec_rows` and `matmul_rows`: as many as the processors' vectors have lanes.
-const LANES: u32 = 8;
+pub(super) const LANES: u32 = 8;
 
 /// Quads that a workgroup of `matvec` may share, as WebGPU guarantees them.
 const SHARED_QUADS: u32 = 1024;

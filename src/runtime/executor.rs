@@ -66,6 +66,9 @@ impl Ticket {
 }
 
 impl Executor {
+    /// Submissions that a step is divided into at most.
+    pub const PARTS: usize = (Marks::KEPT / 2) as usize;
+
     /// Uploads the weights that `plan` uses, and makes caches of `pages` pages for its layers.
     ///
     /// Every plan of the model uses the same weights, so any of them does. The host holds a bounded part of the weights
@@ -149,7 +152,7 @@ impl Executor {
     }
 
     /// As [`run`](Self::run), in several submissions: `cuts` are the dispatches that they begin with, after the first, in
-    /// order. A step whose time is taken is one all the same.
+    /// order; of more than [`PARTS`](Self::PARTS) some are left out. A step whose time is taken is one all the same.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -231,6 +234,7 @@ impl Executor {
         let Self { gpu, plans, marks, .. } = self;
         let timed = self.clock.zip(self.timer.as_ref());
         let cuts = if timed.is_some() { &[] } else { cuts };
+        let cuts = cuts.iter().step_by(1 + cuts.len() / Self::PARTS);
         let resident = plans.get(plan.0).ok_or_else(unknown_plan)?;
         // Counted before it is submitted: a step that fails half-way has overwritten what the one before yielded.
         self.submitted += 1;
@@ -253,14 +257,14 @@ impl Executor {
         Ok(ticket)
     }
 
-    /// Sees to it that no submission is forgotten before anybody has looked whether it was carried out, where a step of so
-    /// many is to come: a long prompt is many, and nothing of it is read but the end. Waits for the last step, if need be.
+    /// Sees to it that no submission is forgotten before anybody has looked whether it was carried out: to be called before
+    /// each step of a long prompt, of which nothing is read but the end. Waits for the last step now and then.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub async fn make_room(&mut self, submissions: usize) -> Result<()> {
+    pub async fn make_room(&mut self) -> Result<()> {
         let Self { gpu, plans, raw, marks, newest, .. } = self;
-        let Some(ticket) = newest.as_ref().filter(|_| !marks.has_room(submissions as u64)) else { return Ok(()) };
+        let Some(ticket) = newest.as_ref().filter(|_| !marks.has_room(Self::PARTS as u64)) else { return Ok(()) };
         let resident = plans.get(ticket.plan.0).ok_or_else(unknown_plan)?;
         let left = resident.bring(&ticket.submission, ticket.turn, raw).await;
         let left = left.inspect_err(|_| marks.forgive())?;

@@ -7,9 +7,6 @@
 use crate::Result;
 use crate::gpu::{Buffer, BufferSlice, Commands, Gpu, Usage};
 
-/// Submissions whose numbers are kept: more than a step has dispatches to be divided at.
-const KEPT: u64 = 1024;
-
 /// The numbers of the last submissions.
 pub(super) struct Marks {
     /// What the coming submissions take their numbers from, each from its own place.
@@ -25,8 +22,11 @@ pub(super) struct Marks {
 }
 
 impl Marks {
+    /// Submissions whose numbers are kept.
+    pub(super) const KEPT: u64 = 1024;
+
     /// Of the buffer that is read.
-    pub(super) const BYTES: u64 = 4 * KEPT;
+    pub(super) const BYTES: u64 = 4 * Self::KEPT;
 
     pub(super) fn new(gpu: &Gpu) -> Result<Self> {
         let buffer = |name| gpu.buffer(name, Self::BYTES, Usage::Step);
@@ -40,16 +40,16 @@ impl Marks {
 
     /// Whether so many more can leave their numbers before those that nobody looked at are forgotten.
     pub(super) fn has_room(&self, submissions: u64) -> bool {
-        self.submitted + submissions - self.seen <= KEPT
+        self.submitted + submissions - self.seen <= Self::KEPT
     }
 
     /// Has `commands`, which are submitted next, leave their number. Returns it.
     pub(super) fn leave(&mut self, gpu: &Gpu, commands: &mut Commands) -> Result<u64> {
         self.submitted += 1;
-        let place = self.submitted % KEPT;
+        let place = self.submitted % Self::KEPT;
         if place == 0 || self.stale {
             self.stale = true;
-            let numbers: Vec<u32> = (0..KEPT).map(|at| (self.submitted - place + at) as u32).collect();
+            let numbers: Vec<u32> = (0..Self::KEPT).map(|at| (self.submitted - place + at) as u32).collect();
             gpu.write(&self.numbers.whole(), bytemuck::cast_slice(&numbers))?;
             self.stale = false;
         }
@@ -67,9 +67,9 @@ impl Marks {
     /// # Errors
     /// [`DeviceLost`](crate::Error::DeviceLost), with the device given up, where one is missing.
     pub(super) fn look_through(&mut self, gpu: &Gpu, last: u64, left: &[u8]) -> Result<()> {
-        let oldest = (last + 1).saturating_sub(KEPT).max(self.seen + 1);
+        let oldest = (last + 1).saturating_sub(Self::KEPT).max(self.seen + 1);
         for number in oldest..=last {
-            let at = 4 * (number % KEPT) as usize;
+            let at = 4 * (number % Self::KEPT) as usize;
             if left.get(at..at + 4) != Some(&(number as u32).to_le_bytes()) {
                 gpu.lose(format!("the driver reported submission {number} as done, which it did not carry out"));
                 return gpu.health();

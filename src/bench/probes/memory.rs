@@ -25,6 +25,8 @@ pub struct Division {
     pub workgroups: u32,
     /// Quads that a thread loads in one round: 4 or 64.
     pub loads: u32,
+    /// Whether it loads 64 bits at once, for which the adapter must have such integers.
+    pub wide: bool,
     /// Whether the threads of a workgroup all read the same, which counts once.
     pub together: bool,
     /// Rounds that a thread makes.
@@ -74,15 +76,16 @@ pub fn read(division: Division) -> Option<Launch> {
     };
     let constants = vec![("WORKGROUP", division.workgroup), ("TOGETHER", u32::from(division.together))];
     let grid = fold(division.workgroups as usize);
-    Some(make("read", "bench/read", vec![("stretch", stretch)], constants, division.params(), grid))
+    let slots = vec![("words", if division.wide { "words/wide" } else { "words/narrow" }), ("stretch", stretch)];
+    Some(make("read", "bench/read", slots, constants, division.params(), grid))
 }
 
-/// Copies words. Binds `x`, `y`. `None` where a round does not have 4 loads, or threads would copy the same.
+/// Copies words. Binds `x`, `y`. `None` where a round does not have 4 loads of 32 bits, or threads would copy the same.
 pub fn copy(division: Division) -> Option<Launch> {
     let constants = vec![("WORKGROUP", division.workgroup)];
     let grid = fold(division.workgroups as usize);
     let launch = make("copy", "bench/copy", vec![], constants, division.params(), grid);
-    (division.loads == COPY_LOADS && !division.together).then_some(launch)
+    (division.loads == COPY_LOADS && !division.wide && !division.together).then_some(launch)
 }
 
 /// The definition of `read`.

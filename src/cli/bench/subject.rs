@@ -130,7 +130,8 @@ pub fn setting(
 ) -> anyhow::Result<Setting> {
     let step = StepShape { tokens: 1, outputs: 1, sequences: 1, table_pitch: engine.context().div_ceil(PAGE_TOKENS) };
     let plan = engine.plan(step, Outputs::Argmax)?;
-    let tokens = setup.batch.min(setup.ubatch).min(engine.context()).next_power_of_two();
+    // The kernels of prompts are the same for as many as these and for more.
+    let tokens = setup.batch.min(setup.ubatch).min(engine.context()).min(Pace::FIRST);
     let prompt = engine.plan(StepShape { tokens, ..step }, Outputs::Argmax)?;
     let (model_bytes, weights) = stored(&plan, setup.dtype);
     let (model_file, model_name) = match setup.subject {

@@ -116,7 +116,7 @@ fn a_submission_is_missed_in_a_prompt_however_long() -> Result<()> {
         }
         let mut steps = || -> Result<()> {
             for _ in 0..600 {
-                pollster::block_on(executor.make_room(3))?;
+                pollster::block_on(executor.make_room())?;
                 executor.run_in_parts(id, &inputs, &[2, 5])?;
             }
             let last = executor.run(id, &inputs)?;
