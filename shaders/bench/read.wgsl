@@ -24,9 +24,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         return;
     }
     let first = group * params.rounds * LOADS * STEP + APART * thread;
-    var sum = vec4<u32>();
+    var sum = Words();
     for (var round = 0u; round < params.rounds; round++) {
         sum += sum_of_loads(first + round * LOADS * STEP, STEP);
     }
-    y[group * WORKGROUP + thread] = (sum.x + sum.y) + (sum.z + sum.w);
+    y[group * WORKGROUP + thread] = total_of(sum);
 }

@@ -12,6 +12,10 @@ fn numbers_of(numbers: Numbers) -> vec4<f32> {
     return numbers;
 }
 
+fn total_of(words: Words) -> u32 {
+    return (words.x + words.y) + (words.z + words.w);
+}
+
 // One of the halves in a word, as a single.
 fn half_of(word: Word, half: u32) -> f32 {
     return unpack2x16float(word >> (16u * half)).x;

@@ -12,6 +12,11 @@ fn numbers_of(numbers: Numbers) -> vec4<f32> {
     return bitcast<vec4<f32>>(words_of(numbers));
 }
 
+fn total_of(words: Words) -> u32 {
+    let total = words.x + words.y;
+    return u32(total) + u32(total >> 32u);
+}
+
 fn half_of(word: Word, half: u32) -> f32 {
     return unpack2x16float(u32(word >> (16u * half))).x;
 }

@@ -88,17 +88,21 @@ pub fn copy(division: Division) -> Option<Launch> {
     (division.loads == COPY_LOADS && !division.wide && !division.together).then_some(launch)
 }
 
-/// The definition of `read`.
+/// The definition of `read`: the sum of words, of 32 bits or of 64, whose halves are added up at the end.
 pub fn reference(x: &[u32], division: Division) -> Vec<u32> {
     let (workgroup, step) = (division.workgroup as usize, division.step() as usize);
-    let mut y = vec![0u32; division.threads() as usize];
-    for (part, y) in x.chunks_exact(4 * division.part() as usize).zip(y.chunks_exact_mut(workgroup)) {
+    let mut sums = vec![0u64; division.threads() as usize];
+    for (part, sums) in x.chunks_exact(4 * division.part() as usize).zip(sums.chunks_exact_mut(workgroup)) {
         for (quad, words) in part.chunks_exact(4).enumerate() {
-            let sum = words.iter().fold(0u32, |sum, word| sum.wrapping_add(*word));
+            let sum = words.chunks_exact(2).fold(0u64, |sum, pair| {
+                let [low, high] = [pair[0], pair[1]].map(u64::from);
+                sum.wrapping_add(if division.wide { low | high << 32 } else { low + high })
+            });
             // The threads that read this quad: one of them, or all.
-            let readers = y.iter_mut().skip(quad % step).step_by(step);
-            readers.for_each(|y| *y = y.wrapping_add(sum));
+            let readers = sums.iter_mut().skip(quad % step).step_by(step);
+            readers.for_each(|total| *total = total.wrapping_add(sum));
         }
     }
-    y
+    let high = |sum: u64| if division.wide { (sum >> 32) as u32 } else { 0 };
+    sums.into_iter().map(|sum| (sum as u32).wrapping_add(high(sum))).collect()
 }
