@@ -1,7 +1,7 @@
 //! The engine: a model made resident, moved forward a step at a time.
 
 use super::fit::Fit;
-use super::pace::{UnderWay, Work};
+use super::pace::{End, UnderWay, Work};
 use super::schedule::{Part, schedule};
 use super::session::Pool;
 use super::{EngineOptions, Pace, PagePool, SamplerOptions, Session, batch};
@@ -231,7 +231,7 @@ impl Engine {
         let gpu = executor.gpu().clone();
         if let Some(step) = pace.under_way().take() {
             match gpu.is_done(&step.done)? {
-                true => pace.learn(step.work, true),
+                true => pace.learn(step.work, End::Unseen),
                 false => *pace.under_way() = Some(step),
             }
         }
@@ -249,9 +249,9 @@ impl Engine {
             work: Work { began, tokens, flops },
         });
         if let Some(before) = pace.submitted(step) {
-            let late = gpu.is_done(&before.done)?;
+            let end = End::awaited(gpu.is_done(&before.done)?);
             executor.wait(&before.ticket).await?;
-            pace.learn(before.work, late);
+            pace.learn(before.work, end);
         }
         Ok(Some(ticket))
     }
@@ -259,10 +259,10 @@ impl Engine {
     /// Waits for a step, and brings its first output to the host.
     pub(super) async fn read(&mut self, ticket: &Ticket) -> Result<()> {
         let step = self.pace.under_way().take_if(|step| step.ticket.is(ticket));
-        let late = step.as_ref().map(|step| self.executor.gpu().is_done(&step.done)).transpose()?;
+        let ended = step.as_ref().map(|step| self.executor.gpu().is_done(&step.done)).transpose()?;
         self.executor.read(ticket, 0, &mut self.words).await?;
-        if let Some((step, late)) = step.zip(late) {
-            self.pace.learn(step.work, late);
+        if let Some((step, ended)) = step.zip(ended) {
+            self.pace.learn(step.work, End::awaited(ended));
         }
         Ok(())
     }

@@ -19,6 +19,8 @@ mod rng;
 mod sampler;
 mod schedule;
 mod session;
+#[cfg(test)]
+mod tests;
 mod tuned;
 
 pub use self::core::Engine;

@@ -64,12 +64,30 @@ pub(super) struct Work {
     pub(super) flops: f64,
 }
 
+/// How the end of a step was met.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum End {
+    /// It was awaited, and came just now.
+    Awaited,
+    /// It had come when it was to be awaited, in the call that it was submitted in or in the next.
+    Passed,
+    /// It had come when the next call was made: some time ago.
+    Unseen,
+}
+
+impl End {
+    /// Of a step that is awaited now, and had `ended` before.
+    pub(super) fn awaited(ended: bool) -> Self {
+        if ended { Self::Passed } else { Self::Awaited }
+    }
+}
+
 /// How long a step took.
 #[derive(Debug, Clone, Copy)]
 enum Took {
-    /// So long, or a little less: its end was awaited.
+    /// So long, or a little less.
     Exactly(Duration),
-    /// No longer: it had ended when the host came to look.
+    /// No longer, and perhaps far less.
     AtMost(Duration),
 }
 
@@ -170,17 +188,19 @@ impl Pace {
         &mut self.under_way
     }
 
-    /// Learns from a step that has ended: just now, or else `late`, some time before anyone looked.
-    pub(super) fn learn(&mut self, work: Work, late: bool) {
+    /// Learns from a step that has ended.
+    pub(super) fn learn(&mut self, work: Work, end: End) {
         if let (Some(now), Some(bound)) = (self.now(), self.bound) {
-            let took = if late {
-                Took::AtMost(now.saturating_sub(work.began))
-            } else {
+            let whole = now.saturating_sub(work.began);
+            let took = match end {
                 // Until the one before had ended, it waited.
-                let begin = work.began.max(self.ended);
-                self.ended = now;
-                Took::Exactly(now.saturating_sub(begin))
+                End::Awaited => Took::Exactly(whole.min(now.saturating_sub(self.ended))),
+                End::Passed => Took::Exactly(whole),
+                End::Unseen => Took::AtMost(whole),
             };
+            if let End::Awaited = end {
+                self.ended = now;
+            }
             self.adapt(bound, took, work.tokens, work.flops);
             tracing::debug!(tokens = work.tokens, ?took, next = self.tokens, "a step of a prompt");
         }
@@ -279,14 +299,18 @@ mod tests {
         let at = |milliseconds| time.store(milliseconds, std::sync::atomic::Ordering::Relaxed);
         let step = |began| Work { began: Duration::from_millis(began), tokens: 128, flops: flops(128) };
         at(5000);
-        pace.learn(step(0), false);
-        pace.learn(step(1), true);
+        pace.learn(step(0), End::Awaited);
+        pace.learn(step(1), End::Unseen);
         assert_eq!(pace.tokens, Pace::LEAST);
         assert!(pace.speed < 1e11, "{}", pace.speed);
         // A step that was awaited began when the one before it was seen to end.
         at(5100);
-        pace.learn(step(4900), false);
+        pace.learn(step(4900), End::Awaited);
         assert!((pace.speed / (flops(128) / 0.1) - 1.0).abs() < 1e-9);
+        // Of one that ended meanwhile nobody knows when it began: too long is better than too short.
+        at(5101);
+        pace.learn(step(4901), End::Passed);
+        assert!((pace.speed / (flops(128) / 0.2) - 1.0).abs() < 1e-9);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct Executor {
     raw: Vec<u8>,
     /// Steps submitted so far, of all plans.
     submitted: u64,
-    pub(super) marks: Marks,
+    marks: Marks,
     /// The last step that was submitted whole.
     newest: Option<Ticket>,
     /// The last steps of each plan, by the readback buffer that they use.
@@ -269,6 +269,12 @@ impl Executor {
         let left = resident.bring(&ticket.submission, ticket.turn, raw).await;
         let left = left.inspect_err(|_| marks.forgive())?;
         marks.look_through(gpu, ticket.number, left)
+    }
+
+    /// Counts a submission that never comes to the device.
+    #[cfg(test)]
+    pub(crate) fn lose_one(&mut self) {
+        self.marks.lose_one();
     }
 
     /// Whether no step was submitted after that of `ticket`.

@@ -93,7 +93,7 @@ fn a_submission_that_never_ran_is_missed() -> Result<()> {
             executor.run(id, &inputs)?;
         }
         if lost {
-            executor.marks.lose_one();
+            executor.lose_one();
         }
         let later = executor.run_in_parts(id, &inputs, &[2, 5])?;
         let read = pollster::block_on(executor.read(&later, 1, &mut words));
@@ -112,7 +112,7 @@ fn a_submission_is_missed_in_a_prompt_however_long() -> Result<()> {
     for lost in [false, true] {
         let (mut executor, id, inputs) = resident(&[0, 1])?;
         if lost {
-            executor.marks.lose_one();
+            executor.lose_one();
         }
         let mut steps = || -> Result<()> {
             for _ in 0..600 {
