@@ -7,12 +7,13 @@ use crate::{Error, Result};
 use pollster::block_on;
 use std::time::Duration;
 
+const TOKENS: usize = 8000;
+
 /// A prompt of more submissions than are remembered, of which nothing is read but the end: what was not carried out at its
 /// beginning is missed all the same.
 #[test]
 fn a_lost_submission_is_missed_however_long_the_prompt() -> Result<()> {
-    let shape = Shape::named("tiny").expect("a shape of that name");
-    let config = shape.config()?;
+    let config = Shape::named("tiny")?.config()?;
     for lost in [false, true] {
         let gpu = block_on(Gpu::open(&Choice::default()))?;
         let tensors = Box::new(Synthetic::new(&config, 1)?);
@@ -39,5 +40,3 @@ fn a_lost_submission_is_missed_however_long_the_prompt() -> Result<()> {
     }
     Ok(())
 }
-
-const TOKENS: usize = 8000;

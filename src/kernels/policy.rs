@@ -162,6 +162,20 @@ mod tests {
     }
 
     #[test]
+    fn a_self_test_tells_wide_loads_from_narrow_ones() {
+        use crate::kernels::linear::{Form, Shape, launch};
+        // Columns that no lanes share, so that nothing else is different.
+        let (columns, rows) = (36, 8);
+        let shape = Shape { tokens: 1, columns, first_row: 0, rows, all_rows: rows, w_first: 0, bias_first: 0 };
+        let kind = |rung| {
+            let policy = Policy { rung, deterministic: true, processor: true, int8: false };
+            launch(shape, Form::PLAIN, DType::F32, policy).map(|launch| launch.variant.kind())
+        };
+        assert_eq!(kind(Rung::Subgroup).as_deref(), Some("matvec_rows/own/f32"));
+        assert_eq!(kind(Rung::Eight).as_deref(), Some("matvec_rows/own/f32/wide"));
+    }
+
+    #[test]
     fn cooperative_matrices_are_for_gpus_that_have_them() {
         let matrix = |size| {
             let (input, output) = (Some(DType::F16), Some(DType::F32));

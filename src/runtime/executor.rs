@@ -234,7 +234,7 @@ impl Executor {
         let Self { gpu, plans, marks, .. } = self;
         let timed = self.clock.zip(self.timer.as_ref());
         let cuts = if timed.is_some() { &[] } else { cuts };
-        let cuts = cuts.iter().step_by(1 + cuts.len() / Self::PARTS);
+        let cuts = cuts.iter().step_by(1 + cuts.len() / (Self::PARTS - 1));
         let resident = plans.get(plan.0).ok_or_else(unknown_plan)?;
         // Counted before it is submitted: a step that fails half-way has overwritten what the one before yielded.
         self.submitted += 1;
