@@ -112,7 +112,8 @@ impl<'a> Bench<'a> {
         let batch = setup.batch.min(setup.ubatch);
         let options = EngineOptions {
             context: Some(context),
-            batch,
+            batch: setup.batch,
+            ubatch: Some(setup.ubatch),
             dtype: setup.dtype,
             kv: setup.kv,
             matrices: arguments.matrices,
