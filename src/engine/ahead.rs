@@ -56,7 +56,7 @@ impl Engine {
         let outputs = session.outputs();
         self.prepare(shape, outputs)?;
         let Self { plans, executor, .. } = self;
-        let Some(ready) = plans.get_mut(&(shape, outputs)) else { return Ok(None) };
+        let Some(ready) = plans.get(shape, outputs) else { return Ok(None) };
         let id = session.tokens().get(position).copied().unwrap_or(0);
         batch::fill_one(&mut ready.inputs, session, position, id)?;
         let ticket = match after {

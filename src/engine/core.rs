@@ -2,6 +2,7 @@
 
 use super::fit::Fit;
 use super::pace::{End, UnderWay, Work};
+use super::plans::{Plans, Ready};
 use super::schedule::{Part, schedule};
 use super::session::Pool;
 use super::{EngineOptions, Pace, PagePool, SamplerOptions, Session, batch};
@@ -14,7 +15,6 @@ use crate::runtime::{Clock, Executor, Need, PlanId, Progress, Reference, StepInp
 use crate::text::Tokenizer;
 use crate::tune::Tuning;
 use crate::{Error, Result};
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -36,20 +36,13 @@ pub struct Engine {
     slots: Vec<u64>,
     pub(super) pool: Pool,
     pub(super) executor: Executor,
-    pub(super) plans: HashMap<(StepShape, Outputs), Ready>,
+    pub(super) plans: Plans,
     pub(super) reference: Option<Reference>,
     pub(super) words: Vec<u32>,
     /// The plan of the last step.
     last: Option<PlanId>,
     pub(super) pace: Pace,
     pub(super) tuning: Tuning,
-}
-
-/// A plan that is resident, and the step's numbers in its layout.
-pub(super) struct Ready {
-    pub(super) plan: PlanId,
-    pub(super) inputs: StepInputs,
-    costs: Costs,
 }
 
 impl Engine {
@@ -125,7 +118,7 @@ impl Engine {
             slots,
             pool,
             executor,
-            plans: HashMap::new(),
+            plans: Plans::new(need.plans),
             reference,
             words: Vec::new(),
             last: None,
@@ -224,7 +217,7 @@ impl Engine {
         let shape = batch::shape(parts, every_position, self.options.sessions, pitch);
         self.prepare(shape, outputs)?;
         let Self { plans, executor, reference, tensors, pace, .. } = self;
-        let Some(ready) = plans.get_mut(&(shape, outputs)) else { return Ok(None) };
+        let Some(ready) = plans.get(shape, outputs) else { return Ok(None) };
         batch::fill(&mut ready.inputs, sessions, parts, every_position)?;
         let first = parts.iter().map(|part| sessions[part.session].computed()).max().unwrap_or(0);
         executor.make_room().await?;
@@ -297,17 +290,22 @@ impl Engine {
         Ok(Some((self.executor.plan(plan)?, self.executor.times(plan).await?)))
     }
 
-    /// Plans steps of `shape` the first time.
+    /// Plans steps of `shape`, where there is no plan of them.
     pub(super) fn prepare(&mut self, shape: StepShape, outputs: Outputs) -> Result<()> {
-        if !self.plans.contains_key(&(shape, outputs)) {
-            self.executor.reserve(&self.slots)?;
-            self.slots.clear();
-            let plan = self.plan(shape, outputs)?;
-            let inputs = StepInputs::new(shape, self.executor.gpu().caps().binding_alignment);
-            let costs = Costs::new(&plan);
-            let ready = Ready { plan: self.executor.add(plan)?, inputs, costs };
-            self.plans.insert((shape, outputs), ready);
+        if self.plans.get(shape, outputs).is_some() {
+            return Ok(());
         }
+        self.executor.reserve(&self.slots)?;
+        self.slots.clear();
+        let plan = self.plan(shape, outputs)?;
+        let caps = self.executor.gpu().caps();
+        let (bytes, costs) = (Need::of_plan(&plan, caps), Costs::new(&plan));
+        let inputs = StepInputs::new(shape, caps.binding_alignment);
+        for old in self.plans.make_room(bytes) {
+            self.executor.remove(old);
+        }
+        let plan = self.executor.add(plan)?;
+        self.plans.insert(shape, outputs, Ready { plan, inputs, costs, bytes });
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Whether a model fits a device, before anything is made there; and if not, what would.
 
+use super::plans::Plans;
 use super::{EngineOptions, batch};
 use crate::gpu::Gpu;
 use crate::graph::{Plan, StepShape, Tensors};
@@ -41,7 +42,7 @@ impl Fit<'_> {
         })
     }
 
-    /// The largest step, and the step of one token.
+    /// The largest step's, or the step's of one token: so much for all steps, and for each of the plans that stay.
     fn need(&self, context: usize, dtype: Option<DType>) -> Result<(Need, Vec<u64>)> {
         let EngineOptions { sessions, kv, .. } = *self.options;
         let table_pitch = context.div_ceil(PAGE_TOKENS);
@@ -52,7 +53,11 @@ impl Fit<'_> {
             Plan::new(graph.with_kv(kv), self.gpu.caps(), self.policy)
         };
         let (largest, single) = (plan(tokens, sessions, Outputs::Logits)?, plan(1, 1, Outputs::Argmax)?);
-        Ok((Need::new(&[&largest, &single], table_pitch * sessions, self.gpu.caps()), largest.slots))
+        let caps = self.gpu.caps();
+        let mut need = Need::new(&[&largest, &single], table_pitch * sessions, caps);
+        let each = [&largest, &single].map(|plan| Need::of_plan(plan, caps));
+        need.plans = each.into_iter().max().unwrap_or(0) * Plans::LEAST as u64;
+        Ok((need, largest.slots))
     }
 
     /// What fits that is nearest to what was asked for, as the end of a sentence.

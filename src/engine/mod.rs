@@ -15,6 +15,7 @@ mod options;
 mod pace;
 mod pages;
 mod perplexity;
+mod plans;
 mod rng;
 mod sampler;
 mod schedule;

@@ -40,3 +40,35 @@ fn a_lost_submission_is_missed_however_long_the_prompt() -> Result<()> {
     }
     Ok(())
 }
+
+/// Plans of steps of many sizes do not pile up: they stay within what was promised before the first of them was made, and
+/// those that are made anew compute what they did.
+#[test]
+fn plans_of_many_sizes_stay_within_what_was_promised() -> Result<()> {
+    const SIZES: [usize; 17] = [1, 2, 3, 5, 9, 17, 33, 65, 129, 193, 257, 321, 385, 449, 513, 577, 641];
+    let config = Shape::named("tiny")?.config()?;
+    let gpu = block_on(Gpu::open(&Choice::default()))?;
+    let before = gpu.allocated();
+    let tensors = Box::new(Synthetic::new(&config, 1)?);
+    let options = EngineOptions { context: Some(1024), batch: 1024, deterministic: true, ..EngineOptions::default() };
+    let mut engine = block_on(Engine::from_tensors(&config, tensors, gpu.clone(), options, &mut |_, _| ()))?;
+    let promised = engine.need();
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        for size in SIZES {
+            let mut session = engine.session(SamplerOptions::greedy(), 0)?;
+            session.push(&(0..size as u32).map(|id| id % 100).collect::<Vec<_>>())?;
+            let mut answer = vec![None];
+            while answer == [None] {
+                answer = block_on(engine.step(&mut [&mut session]))?;
+            }
+            answers.extend(answer);
+        }
+        let taken = gpu.allocated() - before;
+        assert!(taken <= promised.total(), "{taken} of {promised:?}");
+        assert!(engine.plans.len() < SIZES.len(), "{}", engine.plans.len());
+    }
+    let (first, second) = answers.split_at(SIZES.len());
+    assert_eq!(first, second);
+    Ok(())
+}

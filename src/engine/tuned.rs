@@ -11,8 +11,8 @@ use std::time::Duration;
 impl Engine {
     /// Times the ways of the model's products that [`tuning`](Self::tuning) does not know, for `budget` at most
     /// ([`BUDGET`](tune::BUDGET) is sensible), and computes in the fastest from then on. `progress` is told the products
-    /// done and the products in all. Best done before the first step: plans that were made until then are made anew, and
-    /// the old ones keep their memory. Nothing is timed where numbers are to be deterministic: there is one way then.
+    /// done and the products in all. Best done before the first step: plans that were made until then are made anew.
+    /// Nothing is timed where numbers are to be deterministic: there is one way then.
     ///
     /// # Errors
     /// As [`tune`](tune::tune); the engine goes on with what was found until then.
@@ -21,7 +21,9 @@ impl Engine {
         let plans: Vec<&Plan> = plans.iter().collect();
         let gpu = self.executor.gpu().clone();
         let done = tune::tune(&gpu, &plans, budget, &mut self.tuning.ways, progress).await;
-        self.plans.clear();
+        for old in self.plans.clear() {
+            self.executor.remove(old);
+        }
         done
     }
 

@@ -8,6 +8,7 @@ use crate::gpu::{BufferSlice, Gpu, Submission, Timer, Usage};
 use crate::graph::{Cache, Plan, Tensors};
 use crate::kernels::KvFormat;
 use crate::{Error, Result};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// A model's weights and caches on the GPU, and the plans that run on them.
@@ -20,17 +21,23 @@ pub struct Executor {
     layers: Vec<Layer>,
     kv: KvFormat,
     scratch: Scratch,
-    plans: Vec<Resident>,
+    plans: HashMap<PlanId, Kept>,
+    /// Plans made resident so far.
+    added: u64,
     raw: Vec<u8>,
     /// Steps submitted so far, of all plans.
     submitted: u64,
     marks: Marks,
     /// The last step that was submitted whole.
     newest: Option<Ticket>,
-    /// The last steps of each plan, by the readback buffer that they use.
-    last: Vec<[u64; UNDER_WAY]>,
     clock: Option<Clock>,
     timer: Option<Timer>,
+}
+
+/// A resident plan, and its last steps by the readback buffers that they use.
+struct Kept {
+    resident: Resident,
+    last: [u64; UNDER_WAY],
 }
 
 /// A step that was submitted, whose outputs can be read.
@@ -56,7 +63,7 @@ pub enum Clock {
 
 /// A plan that an [`Executor`] has made resident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PlanId(usize);
+pub struct PlanId(u64);
 
 impl Ticket {
     /// Whether both are of one step.
@@ -97,12 +104,12 @@ impl Executor {
             layers,
             kv,
             scratch: Scratch::default(),
-            plans: Vec::new(),
+            plans: HashMap::new(),
+            added: 0,
             raw: Vec::new(),
             submitted: 0,
             marks,
             newest: None,
-            last: Vec::new(),
             clock: None,
             timer: None,
         })
@@ -138,9 +145,18 @@ impl Executor {
         }
         let resident = Resident::new(&self.gpu, plan, &self.weights, &self.layers, &mut self.scratch)?;
         self.gpu.health()?;
-        self.plans.push(resident);
-        self.last.push([0; UNDER_WAY]);
-        Ok(PlanId(self.plans.len() - 1))
+        let plan = PlanId(self.added);
+        self.added += 1;
+        self.plans.insert(plan, Kept { resident, last: [0; UNDER_WAY] });
+        Ok(plan)
+    }
+
+    /// Gives back what a plan has for itself; steps of it that were not read are lost. The plan of the last step stays: whether
+    /// the device carried out what came before is read with it.
+    pub fn remove(&mut self, plan: PlanId) {
+        if self.newest.as_ref().is_none_or(|newest| newest.plan != plan) {
+            self.plans.remove(&plan);
+        }
     }
 
     /// Submits one step, in one compute pass.
@@ -235,10 +251,10 @@ impl Executor {
         let timed = self.clock.zip(self.timer.as_ref());
         let cuts = if timed.is_some() { &[] } else { cuts };
         let cuts = cuts.iter().step_by(1 + cuts.len() / (Self::PARTS - 1));
-        let resident = plans.get(plan.0).ok_or_else(unknown_plan)?;
+        let Kept { resident, last } = plans.get_mut(&plan).ok_or_else(unknown_plan)?;
         // Counted before it is submitted: a step that fails half-way has overwritten what the one before yielded.
         self.submitted += 1;
-        self.last[plan.0][turn] = self.submitted;
+        last[turn] = self.submitted;
         let turn = Turn { readback: turn, carried, timed };
         let mut begin = 0;
         for &end in cuts {
@@ -265,7 +281,7 @@ impl Executor {
     pub async fn make_room(&mut self) -> Result<()> {
         let Self { gpu, plans, raw, marks, newest, .. } = self;
         let Some(ticket) = newest.as_ref().filter(|_| !marks.has_room(Self::PARTS as u64)) else { return Ok(()) };
-        let resident = plans.get(ticket.plan.0).ok_or_else(unknown_plan)?;
+        let Kept { resident, .. } = plans.get(&ticket.plan).ok_or_else(unknown_plan)?;
         let left = resident.bring(&ticket.submission, ticket.turn, raw).await;
         let left = left.inspect_err(|_| marks.forgive())?;
         marks.look_through(gpu, ticket.number, left)
@@ -284,7 +300,7 @@ impl Executor {
 
     /// Whether the outputs of `ticket` can still be read.
     pub fn holds(&self, ticket: &Ticket) -> bool {
-        self.last.get(ticket.plan.0).is_some_and(|last| last[ticket.turn] == ticket.serial)
+        self.plans.get(&ticket.plan).is_some_and(|kept| kept.last[ticket.turn] == ticket.serial)
     }
 
     /// Waits for a step and copies the 4-byte words of one of its outputs into `out`, row by row without padding.
@@ -297,7 +313,7 @@ impl Executor {
             return Err(Error::Gpu { message: "another step's outputs took the place of those to be read".to_owned() });
         }
         let Self { gpu, plans, raw, marks, .. } = self;
-        let resident = plans.get(ticket.plan.0).ok_or_else(unknown_plan)?;
+        let Kept { resident, .. } = plans.get(&ticket.plan).ok_or_else(unknown_plan)?;
         let read = resident.read((&ticket.submission, ticket.turn), output, raw, out).await;
         let left = read.inspect_err(|_| marks.forgive())?;
         marks.look_through(gpu, ticket.number, left)
@@ -306,13 +322,13 @@ impl Executor {
     /// The plan behind `plan`.
     ///
     /// # Errors
-    /// [`Error::Gpu`] where it is another executor's.
+    /// [`Error::Gpu`] where it was removed, or is another executor's.
     pub fn plan(&self, plan: PlanId) -> Result<&Plan> {
         Ok(&self.resident(plan)?.plan)
     }
 
     pub(super) fn resident(&self, plan: PlanId) -> Result<&Resident> {
-        self.plans.get(plan.0).ok_or_else(unknown_plan)
+        self.plans.get(&plan).map(|kept| &kept.resident).ok_or_else(unknown_plan)
     }
 }
 

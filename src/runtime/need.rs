@@ -13,8 +13,10 @@ pub struct Need {
     pub weights: u64,
     /// Its key-value cache.
     pub cache: u64,
-    /// What steps write for themselves, and the numbers that they take and give.
+    /// What steps write for themselves: one runs at a time.
     pub steps: u64,
+    /// What each plan has for itself: the numbers that its steps take and give, and its kernels' parameters.
+    pub plans: u64,
 }
 
 impl Need {
@@ -51,14 +53,18 @@ impl Need {
             slots.resize(slots.len().max(own.len()), 0);
             slots.iter_mut().zip(own).for_each(|(slot, own)| *slot = (*slot).max(own));
         }
-        let own = plans.iter().flat_map(|plan| resident::own_bytes(plan, caps));
-        let marks = [Marks::BYTES; 2];
-        let steps = slots.into_iter().chain(own).chain(marks).map(Buffer::memory).sum();
-        Self { weights: weights.sum(), cache: cache.sum(), steps }
+        let steps = slots.into_iter().chain([Marks::BYTES; 2]).map(Buffer::memory).sum();
+        let own = plans.iter().map(|plan| Self::of_plan(plan, caps)).sum();
+        Self { weights: weights.sum(), cache: cache.sum(), steps, plans: own }
+    }
+
+    /// Bytes that a plan has for itself where it is resident.
+    pub fn of_plan(plan: &Plan, caps: &Caps) -> u64 {
+        resident::own_bytes(plan, caps).into_iter().map(Buffer::memory).sum()
     }
 
     /// All of it.
     pub fn total(&self) -> u64 {
-        self.weights + self.cache + self.steps
+        self.weights + self.cache + self.steps + self.plans
     }
 }
