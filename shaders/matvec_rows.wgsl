@@ -8,7 +8,6 @@
 //!slot output
 override WORKGROUP: u32 = 8u;
 override STREAM: u32 = 1u; // 1 where a workgroup's rows fit in a processor's cache
-const PACKS: u32 = STRETCH / PACK_QUADS; // read at a time
 const LINES: u32 = 16u; // of 64 bytes, streamed in at a time
 
 // Reads a word of every 64 bytes of the workgroup's rows once, in the order in which they lie. Later each thread reads along
@@ -29,17 +28,12 @@ fn stream_in(first: u32, last: u32) -> u32 {
     return seen & (params.packs >> 31u);
 }
 
-fn add_pack(row: u32, pack: u32, made: Ready, quads: array<vec4<f32>, PACK_QUADS>, sum: f32) -> f32 {
-    let packed = fetch(row, pack, params.packs);
-    if (TAIL == 0u) {
-        return dot_pack(packed, made, sum);
+fn weight_quad(packed: Packed, pack: u32, i: u32) -> vec4<f32> {
+    let w = unscaled(packed, i);
+    if (TAIL == 1u) {
+        return keep(w, 4u * (pack * PACK_QUADS + i), params.columns);
     }
-    var all = sum;
-    for (var quad = 0u; quad < PACK_QUADS; quad++) {
-        let w = keep(weights(packed, quad), 4u * (pack * PACK_QUADS + quad), params.columns);
-        all = add_dot(all, w, quads[quad]);
-    }
-    return all;
+    return w;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -62,13 +56,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     for (var pack = 0u; pack < params.packs; pack += PACKS) {
         let columns = columns_of(token, pack * PACK_QUADS, thread, &squares);
         for (var p = 0u; p < PACKS; p++) {
-            var quads: array<vec4<f32>, PACK_QUADS>;
-            for (var i = 0u; i < PACK_QUADS; i++) {
-                quads[i] = columns.quads[p * PACK_QUADS + i];
-            }
-            let made = ready(quads, columns.total);
             for (var i = 0u; i < 8u; i++) {
-                sums[i] = add_pack(rows[i], pack + p, made, quads, sums[i]);
+                let packed = fetch(rows[i], pack + p, params.packs);
+                var part = begun(sums[i]);
+                for (var quad = 0u; quad < PACK_QUADS; quad++) {
+                    part = add_dot(part, weight_quad(packed, pack + p, quad), columns.packs[p][quad]);
+                }
+                sums[i] = ended(packed, part, columns.total, sums[i]);
             }
         }
     }

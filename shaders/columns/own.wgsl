@@ -1,18 +1,18 @@
 // The columns of x that a thread needs at a time, one pack, each of which it reads itself.
-const STRETCH: u32 = PACK_QUADS; // quads
+const PACKS: u32 = 1u;
 
 struct Columns {
-    quads: array<vec4<f32>, STRETCH>, // prepared for the codec
-    total: f32,                       // of them as they were
+    packs: array<array<vec4<f32>, PACK_QUADS>, PACKS>, // prepared for the codec
+    total: f32,                                        // of them as they were
 }
 
 fn columns_of(token: u32, first: u32, thread: u32, squares: ptr<function, vec4<f32>>) -> Columns {
     var columns: Columns;
     var sum = vec4<f32>();
-    for (var i = 0u; i < STRETCH; i++) {
+    for (var i = 0u; i < PACK_QUADS; i++) {
         let v = input_quad(token, first + i, squares);
         sum += v;
-        columns.quads[i] = prepared(i, v);
+        columns.packs[0][i] = prepared(i, v);
     }
     columns.total = (sum.x + sum.y) + (sum.z + sum.w);
     return columns;

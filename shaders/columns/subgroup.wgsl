@@ -1,15 +1,16 @@
 // As columns/own.wgsl, a quad for each of a subgroup's eight lanes: each reads and prepares one and hands it round. They
 // fill whole packs, and all lanes are there.
 enable subgroups;
-const STRETCH: u32 = 8u; // quads
+const QUADS: u32 = 8u;
+const PACKS: u32 = QUADS / PACK_QUADS;
 
 struct Columns {
-    quads: array<vec4<f32>, STRETCH>,
+    packs: array<array<vec4<f32>, PACK_QUADS>, PACKS>,
     total: f32,
 }
 
-fn handed_round(own: vec4<f32>) -> array<vec4<f32>, STRETCH> {
-    return array<vec4<f32>, STRETCH>(
+fn handed_round(own: vec4<f32>) -> array<vec4<f32>, QUADS> {
+    return array<vec4<f32>, QUADS>(
         subgroupBroadcast(own, 0u),
         subgroupBroadcast(own, 1u),
         subgroupBroadcast(own, 2u),
@@ -36,8 +37,13 @@ fn sum_over_lanes(own: f32) -> f32 {
 fn columns_of(token: u32, first: u32, thread: u32, squares: ptr<function, vec4<f32>>) -> Columns {
     let own = input_quad(token, first + thread, squares);
     var columns: Columns;
-    columns.quads = handed_round(prepared(thread % PACK_QUADS, own));
-    if (PACK_QUADS == STRETCH) {
+    let quads = handed_round(prepared(thread % PACK_QUADS, own));
+    for (var p = 0u; p < PACKS; p++) {
+        for (var i = 0u; i < PACK_QUADS; i++) {
+            columns.packs[p][i] = quads[p * PACK_QUADS + i];
+        }
+    }
+    if (PACK_QUADS == QUADS) {
         columns.total = sum_over_lanes((own.x + own.y) + (own.z + own.w));
     }
     return columns;

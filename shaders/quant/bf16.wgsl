@@ -1,7 +1,6 @@
 // Weights as the upper halves of single precision: 8 in 16 bytes. Otherwise as quant/f32.wgsl.
 const PACK_QUADS: u32 = 2u;
 alias Packed = vec4<u32>;
-alias Ready = array<vec4<f32>, 2>;
 
 fn fetch(row: u32, pack: u32, packs: u32) -> Packed {
     return words_of(weight[row + pack]);
@@ -18,10 +17,14 @@ fn prepared(quad: u32, x: vec4<f32>) -> vec4<f32> {
     return x;
 }
 
-fn ready(x: array<vec4<f32>, PACK_QUADS>, total: f32) -> Ready {
-    return x;
+fn unscaled(packed: Packed, quad: u32) -> vec4<f32> {
+    return weights(packed, quad);
 }
 
-fn dot_pack(packed: Packed, x: Ready, sum: f32) -> f32 {
-    return add_dot(add_dot(sum, weights(packed, 0u), x[0]), weights(packed, 1u), x[1]);
+fn begun(sum: f32) -> f32 {
+    return sum;
+}
+
+fn ended(packed: Packed, part: f32, total: f32, sum: f32) -> f32 {
+    return part;
 }

@@ -17,27 +17,15 @@ fn nibbles_as_bytes(words: vec4<u32>) -> array<vec4<u32>, 2> {
     );
 }
 
-// What a quad of x is multiplied by for `dot_nibbles`.
+// What a quad of x is multiplied by for `nibbles_in_place`.
 fn nibble_scales(quad: u32) -> vec4<f32> {
     return select(LOW, HIGH, quad % 2u == 1u);
 }
 
-// Two sums, since each is a chain of dependent additions.
-fn dot_nibbles(words: vec4<u32>, x: array<vec4<f32>, 8>, sum: f32) -> f32 {
-    var even = sum;
-    var odd = 0.0;
-    for (var i = 0u; i < 4u; i++) {
-        let word = words[i];
-        let low = x[2u * i];
-        let high = x[2u * i + 1u];
-        even = fma(f32(i32(word & 0xfu)), low.x, even);
-        odd = fma(f32(i32(word & 0xf0u)), high.x, odd);
-        even = fma(f32(i32(word & 0xf00u)), low.y, even);
-        odd = fma(f32(i32(word & 0xf000u)), high.y, odd);
-        even = fma(f32(i32(word & 0xf0000u)), low.z, even);
-        odd = fma(f32(i32(word & 0xf00000u)), high.z, odd);
-        even = fma(f32(i32(word & 0xf000000u)), low.w, even);
-        odd = fma(f32(i32(word >> 28u)), high.w, odd);
-    }
-    return even + odd;
+// A quad as `nibble_scales` wants it.
+fn nibbles_in_place(word: u32, high: bool) -> vec4<f32> {
+    let low_mask = vec4<u32>(0xfu, 0xf00u, 0xf0000u, 0xf000000u);
+    let high_mask = vec4<u32>(0xf0u, 0xf000u, 0xf00000u, 0xfu);
+    let shifted = select(vec4<u32>(word), vec4<u32>(word, word, word, word >> 28u), high);
+    return vec4<f32>(vec4<i32>(shifted & select(low_mask, high_mask, high)));
 }

@@ -10,11 +10,6 @@ struct Packed {
     minimum: f32,
 }
 
-struct Ready {
-    x: array<vec4<f32>, 8>,
-    total: f32, // what the minimum is multiplied by
-}
-
 fn fetch(row: u32, pack: u32, packs: u32) -> Packed {
     let at = place(row, pack, packs, 1u, 2u);
     return Packed(words_of(weight[at.quants]), side(at, 0u), side(at, 1u));
@@ -28,18 +23,22 @@ fn prepared(quad: u32, x: vec4<f32>) -> vec4<f32> {
     return x * nibble_scales(quad);
 }
 
-fn ready(x: array<vec4<f32>, PACK_QUADS>, total: f32) -> Ready {
-    return Ready(x, total);
-}
-
-fn dot_pack(packed: Packed, x: Ready, sum: f32) -> f32 {
-    return fma(packed.minimum, x.total, fma(packed.scale, dot_nibbles(packed.words, x.x, 0.0), sum));
-}
-
 fn bytes_of(packed: Packed) -> array<vec4<u32>, 2> {
     return nibbles_as_bytes(packed.words);
 }
 
 fn scaled(packed: Packed, dot: i32, total: i32, scale: f32) -> f32 {
     return scale * fma(packed.scale, f32(dot), packed.minimum * f32(total));
+}
+
+fn unscaled(packed: Packed, quad: u32) -> vec4<f32> {
+    return nibbles_in_place(packed.words[quad / 2u], quad % 2u == 1u);
+}
+
+fn begun(sum: f32) -> f32 {
+    return 0.0;
+}
+
+fn ended(packed: Packed, part: f32, total: f32, sum: f32) -> f32 {
+    return fma(packed.minimum, total, fma(packed.scale, part, sum));
 }

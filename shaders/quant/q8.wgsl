@@ -7,8 +7,6 @@ struct Packed {
     scale: f32,
 }
 
-alias Ready = array<vec4<f32>, 8>;
-
 fn fetch(row: u32, pack: u32, packs: u32) -> Packed {
     let at = place(row, pack, packs, 2u, 1u);
     return Packed(array<vec4<u32>, 2>(words_of(weight[at.quants]), words_of(weight[at.quants + 1u])), side(at, 0u));
@@ -26,14 +24,14 @@ fn prepared(quad: u32, x: vec4<f32>) -> vec4<f32> {
     return x;
 }
 
-fn ready(x: array<vec4<f32>, PACK_QUADS>, total: f32) -> Ready {
-    return x;
+fn unscaled(packed: Packed, quad: u32) -> vec4<f32> {
+    return bytes(packed, quad);
 }
 
-fn dot_pack(packed: Packed, x: Ready, sum: f32) -> f32 {
-    var part = 0.0;
-    for (var quad = 0u; quad < 8u; quad++) {
-        part = add_dot(part, bytes(packed, quad), x[quad]);
-    }
+fn begun(sum: f32) -> f32 {
+    return 0.0;
+}
+
+fn ended(packed: Packed, part: f32, total: f32, sum: f32) -> f32 {
     return fma(packed.scale, part, sum);
 }

@@ -208,12 +208,12 @@ impl Call {
                 ("matvec_int8", grid(units, tokens))
             }
             Way::MatmulRows { threads, tokens } => {
+                slots.extend([self.words_slot(), self.columns_slot(threads)]);
                 constants.splice(0..0, [("WORKGROUP", threads), ("TOKENS", tokens)]);
                 ("matmul_rows", grid(rows(threads), tokens))
             }
             Way::MatvecRows { threads } => {
-                slots.push(("words", if policy.rung == Rung::Eight { "words/wide" } else { "words/narrow" }));
-                slots.push(self.columns_slot(threads));
+                slots.extend([self.words_slot(), self.columns_slot(threads)]);
                 let bytes = 8 * threads as usize * weight.row_bytes(pitch(shape.columns));
                 // More threads than lanes would each read all of it.
                 let stream = policy.processor && threads == LANES && bytes <= STREAMED;
@@ -233,6 +233,11 @@ impl Call {
         // One that was tuned for another policy may not be among the ways of this one.
         let tuned = tuned.and_then(|way| self.launch(way));
         tuned.into_iter().chain(launches).find(|launch| !refused.contains(&launch.variant.kind()))
+    }
+
+    /// The file that fills the slot `words`.
+    fn words_slot(self) -> (&'static str, &'static str) {
+        ("words", if self.policy.rung == Rung::Eight { "words/wide" } else { "words/narrow" })
     }
 
     /// The file that fills the slot `columns` for so many threads.

@@ -128,8 +128,11 @@ pub(super) fn ways(tokens: usize, plain: bool, weight: DType, policy: Policy) ->
     if tokens == 1 {
         all.extend(sizes.iter().map(|&threads| Way::MatvecRows { threads }));
     } else {
-        let tokens = [together, together / 2].into_iter().filter(|&tokens| tokens > 0);
-        all.extend(tokens.flat_map(|tokens| sizes.iter().map(move |&threads| Way::MatmulRows { threads, tokens })));
+        let halves = [together, together / 2].into_iter().filter(|&tokens| tokens > 0);
+        all.extend(halves.flat_map(|tokens| sizes.iter().map(move |&threads| Way::MatmulRows { threads, tokens })));
+        // Faster where weights are unpacked with little work; as the default it would be dear to compile.
+        let more = rung == Rung::Eight && tokens > TOGETHER as usize;
+        all.extend(more.then_some(Way::MatmulRows { threads: LANES, tokens: 2 * TOGETHER }));
     }
     let mut known = Vec::with_capacity(all.len());
     all.retain(|way| {
