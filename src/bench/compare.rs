@@ -14,6 +14,9 @@ const MAX_FILE: u64 = 256 << 20;
 /// How unlikely a difference must be as mere chance, over all tests together, to be called one.
 pub const SIGNIFICANCE: f64 = 0.05;
 
+/// What two results of a test must share, beside the model, to be of one thing.
+const SETTING: [&str; 5] = ["type_k", "type_v", "n_batch", "n_ubatch", "activations"];
+
 /// One test's result as a file has it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
@@ -21,6 +24,8 @@ pub struct Entry {
     pub model: String,
     /// The test.
     pub test: Test,
+    /// What else it was run with, as far as that is told: the cache's storage, the tokens of a step, the rounding.
+    pub setting: String,
     /// Tokens per second of each sample.
     pub rates: Vec<f64>,
 }
@@ -62,9 +67,11 @@ impl Entry {
         };
         let rates = record.get("samples_ts").and_then(Value::as_array).ok_or("samples_ts")?;
         let rate = |rate: &Value| rate.as_f64().filter(|rate| rate.is_finite()).ok_or("samples_ts");
+        let told = SETTING.iter().filter_map(|key| Some(format!("{key} {}", record.get(key)?)));
         Ok(Self {
             model: record.get("model_type").and_then(Value::as_str).ok_or("model_type")?.to_owned(),
             test: Test { prompt: count("n_prompt")?, generated: count("n_gen")?, depth: count("n_depth")? },
+            setting: told.collect::<Vec<_>>().join(", ").replace('"', ""),
             rates: rates.iter().map(rate).collect::<Result<_, _>>()?,
         })
     }
@@ -102,8 +109,9 @@ pub struct Pair {
     pub verdict: Verdict,
 }
 
-/// Pairs the results of two files by model and test, in the first one's order; those left over by the test alone where
-/// each file has one of it, so that two models or two formats can be compared.
+/// Pairs the results of two files by model, test and setting, in the first one's order. Of those left over, by model and
+/// test where each file has one such, and then by the test alone where each file has one of it, so that two settings, two
+/// models or two formats can be compared.
 ///
 /// A difference counts where it is larger than `threshold`, a share of the first, and unlikely enough to be chance. The
 /// more tests there are the less likely it has to be, so that many tests do not find differences where there are none
@@ -113,20 +121,30 @@ pub fn compare(before: &[Entry], after: &[Entry], threshold: f64) -> Vec<Pair> {
     let mut partners: Vec<Option<&Entry>> = before
         .iter()
         .map(|entry| {
-            let same = |other: &&Entry| other.test == entry.test && other.model == entry.model;
+            let same = |other: &&Entry| same_model(other, entry) && other.setting == entry.setting;
             rest.iter().position(same).map(|place| rest.remove(place))
         })
         .collect();
-    for (index, entry) in before.iter().enumerate() {
-        let alone = |list: &mut dyn Iterator<Item = &Entry>| list.filter(|other| other.test == entry.test).count() == 1;
-        if partners[index].is_none() && alone(&mut before.iter()) && alone(&mut after.iter()) {
-            let place = rest.iter().position(|other| other.test == entry.test);
-            partners[index] = place.map(|place| rest.remove(place));
+    for same in [same_model as fn(&Entry, &Entry) -> bool, same_test] {
+        for (index, entry) in before.iter().enumerate() {
+            let alone = |list: &[Entry]| list.iter().filter(|other| same(other, entry)).count() == 1;
+            if partners[index].is_none() && alone(before) && alone(after) {
+                let place = rest.iter().position(|other| same(other, entry));
+                partners[index] = place.map(|place| rest.remove(place));
+            }
         }
     }
     let pairs: Vec<_> = before.iter().zip(partners).filter_map(|(entry, partner)| Some((entry, partner?))).collect();
     let chance = SIGNIFICANCE / pairs.len().max(1) as f64;
     pairs.into_iter().map(|(before, after)| pair(before, after, threshold, chance)).collect()
+}
+
+fn same_test(a: &Entry, b: &Entry) -> bool {
+    a.test == b.test
+}
+
+fn same_model(a: &Entry, b: &Entry) -> bool {
+    same_test(a, b) && a.model == b.model
 }
 
 fn pair(before: &Entry, after: &Entry, threshold: f64, allowed: f64) -> Pair {
@@ -147,7 +165,8 @@ mod tests {
     use super::*;
 
     fn entry(model: &str, prompt: usize, rates: &[f64]) -> Entry {
-        Entry { model: model.to_owned(), test: Test { prompt, generated: 0, depth: 0 }, rates: rates.to_vec() }
+        let test = Test { prompt, generated: 0, depth: 0 };
+        Entry { model: model.to_owned(), test, setting: String::new(), rates: rates.to_vec() }
     }
 
     fn verdicts(before: &[Entry], after: &[Entry], threshold: f64) -> Vec<Verdict> {
@@ -188,6 +207,20 @@ mod tests {
         let pairs = compare(&before, &after, 0.0);
         let plain: Vec<_> = pairs.iter().map(|pair| (pair.before.test.prompt, pair.after.rates[0])).collect();
         assert_eq!(plain, [(1, 3.0), (2, 2.0)]);
+    }
+
+    #[test]
+    fn settings_are_paired_with_their_like_whatever_their_order() {
+        let set = |kv: &str, rate| Entry { setting: format!("type_k {kv}"), ..entry("m q4", 8, &[rate]) };
+        let rates = |before: &[Entry], after: &[Entry]| -> Vec<_> {
+            compare(before, after, 0.0).iter().map(|pair| (pair.before.rates[0], pair.after.rates[0])).collect()
+        };
+        assert_eq!(
+            rates(&[set("q8", 1.0), set("f16", 2.0)], &[set("f16", 3.0), set("q8", 4.0)]),
+            [(1.0, 4.0), (2.0, 3.0)]
+        );
+        assert_eq!(rates(&[set("q8", 1.0)], &[set("f16", 3.0)]), [(1.0, 3.0)]);
+        assert_eq!(rates(&[set("q8", 1.0)], &[set("f16", 3.0), set("f32", 4.0)]), []);
     }
 
     #[test]

@@ -26,12 +26,12 @@ pub struct Test {
 impl Test {
     /// Tokens whose time is taken.
     pub fn tokens(&self) -> usize {
-        self.prompt + self.generated
+        self.prompt.saturating_add(self.generated)
     }
 
     /// Tokens that the context must hold: the last one chosen is kept too.
     pub fn context(&self) -> usize {
-        self.depth + self.tokens() + 1
+        self.depth.saturating_add(self.tokens()).saturating_add(1)
     }
 }
 

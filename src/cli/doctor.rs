@@ -108,7 +108,7 @@ fn prove(gpu: &mut Gpu, report: &mut Report) -> anyhow::Result<Certificate> {
     if let Some(path) = kept(gpu.info(), "doctor") {
         match certificate.write(&path) {
             Ok(()) => report.line(&format!("kept in  {}", path.display()))?,
-            Err(error) => eprintln!("WARNING: the verdict was not kept: {error}"),
+            Err(error) => tell!("WARNING: the verdict was not kept: {error}"),
         }
     }
     Ok(certificate)
@@ -182,7 +182,7 @@ pub fn stored(info: &AdapterInfo) -> Option<Certificate> {
         // One of another version of the shaders says nothing of these.
         Ok(certificate) => Some(certificate).filter(|certificate| certificate.is_of(&Device::new(info))),
         Err(error) => {
-            eprintln!("WARNING: ignored a verdict: {error}");
+            tell!("WARNING: ignored a verdict: {error}");
             None
         }
     }
@@ -203,15 +203,13 @@ impl VerdictArguments {
         let Some(certificate) = stored(gpu.info()).filter(|_| !self.no_verdict) else { return Ok(gpu) };
         if certificate.refused.is_empty() {
             if certificate.verdict == Verdict::Failed && !quiet {
-                eprintln!(
-                    "WARNING: `quernel doctor` found that this adapter computes wrongly; do not trust what follows"
-                );
+                tell!("WARNING: `quernel doctor` found that this adapter computes wrongly; do not trust what follows");
             }
             return Ok(gpu);
         }
         if !quiet {
             let refused: Vec<&str> = certificate.refused.iter().map(String::as_str).collect();
-            eprintln!("WARNING: `quernel doctor` found kernels wrong here, which are not used: {}", refused.join(", "));
+            tell!("WARNING: `quernel doctor` found kernels wrong here, which are not used: {}", refused.join(", "));
         }
         Ok(gpu.refusing(certificate.refused))
     }

@@ -40,8 +40,11 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
-    io.is_some_and(|io| io.kind() == ErrorKind::BrokenPipe)
+    let mut kinds = error.chain().filter_map(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        io.or_else(|| cause.downcast_ref::<serde_json::Error>()?.io_error_kind())
+    });
+    kinds.any(|kind| kind == ErrorKind::BrokenPipe)
 }
 
 fn code(error: &anyhow::Error) -> u8 {
@@ -58,6 +61,22 @@ fn code(error: &anyhow::Error) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reader_that_went_away_is_nobodys_error() {
+        struct Gone;
+        impl Write for Gone {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let json = serde_json::to_writer(Gone, &[1]).unwrap_err();
+        assert!(is_broken_pipe(&json.into()) && is_broken_pipe(&std::io::Error::from(ErrorKind::BrokenPipe).into()));
+        assert!(!is_broken_pipe(&std::io::Error::from(ErrorKind::StorageFull).into()));
+    }
 
     #[test]
     fn codes_follow_who_can_act() {

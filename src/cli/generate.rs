@@ -71,12 +71,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     session.push(&tokens)?;
     let stop = print(arguments, &mut engine, &mut session, &prompt, cancel, &mut timings)?;
     if arguments.timings {
-        eprint!("{}", timings.report(tokens.len(), session.tokens().len() - tokens.len(), seed));
+        tell_part!("{}", timings.report(tokens.len(), session.tokens().len() - tokens.len(), seed));
     }
     if stop == Some(Stop::Context) && !arguments.model.quiet {
         let longer = engine.context() < engine.model().context();
         let hint = if longer { "-c asks for a longer one" } else { "the model was trained for no longer one" };
-        eprintln!("the context of {} tokens is full; {hint}", engine.context());
+        tell!("the context of {} tokens is full; {hint}", engine.context());
     }
     Ok(if stop == Some(Stop::Cancelled) { ExitCode::from(exit::INTERRUPTED) } else { ExitCode::SUCCESS })
 }

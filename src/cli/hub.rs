@@ -94,7 +94,7 @@ pub fn fetch(hub: &Hub, spec: &Spec, quiet: bool, newest: bool) -> quernel::Resu
         return Ok(folder);
     }
     if !quiet && !hub.settings().offline {
-        eprintln!("fetching {spec} from {}", hub.settings().endpoint);
+        tell!("fetching {spec} from {}", hub.settings().endpoint);
     }
     let hidden = quiet || Settings::no_progress_bars();
     let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
@@ -171,7 +171,7 @@ fn agreed(hub: &Hub, spec: &Spec) -> anyhow::Result<bool> {
     if !input.is_terminal() {
         return Err(Error::option("--yes", "there is no terminal to ask on: give -y to remove it").into());
     }
-    eprint!("remove {spec} from {}? [y/N] ", hub.settings().cache.display());
+    tell_part!("remove {spec} from {}? [y/N] ", hub.settings().cache.display());
     let mut answer = String::new();
     input.read_line(&mut answer).context("standard input")?;
     Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))

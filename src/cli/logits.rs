@@ -5,8 +5,11 @@ use super::open;
 use clap::Args;
 use pollster::block_on;
 use quernel::Error;
+use quernel::checkpoint::{Stored, Writer};
 use safetensors::tensor::{Dtype, TensorView};
-use std::path::PathBuf;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 /// For `--help`.
 pub const EXAMPLES: &str = "\
@@ -48,20 +51,19 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Ok(())
     }))?;
     let bytes: Vec<u8> = logits.iter().flat_map(|logit| logit.to_le_bytes()).collect();
-    let view = TensorView::new(Dtype::F32, vec![tokens.len(), vocab], &bytes)?;
-    write(&arguments.output, view)
+    write(&arguments.output, [tokens.len(), vocab], &bytes)
 }
 
-/// Writes beside the file first, so that it is there whole or not at all.
-fn write(path: &PathBuf, logits: TensorView<'_>) -> anyhow::Result<()> {
-    let mut part = path.clone().into_os_string();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let bytes = safetensors::serialize([("logits", logits)], None)?;
-    let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
-    if written.is_err() {
-        // The part may never have come to be.
-        let _ = std::fs::remove_file(&part);
+/// Writes the file, which is there whole or not at all. A link is followed, and what is no file, such as a pipe, is written
+/// to as it is.
+fn write(path: &Path, axes: [usize; 2], bytes: &[u8]) -> anyhow::Result<()> {
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let file = safetensors::serialize([("logits", TensorView::new(Dtype::F32, axes.to_vec(), bytes)?)], None)?;
+        let written = OpenOptions::new().write(true).open(path).and_then(|mut pipe| pipe.write_all(&file));
+        return Ok(written.map_err(|error| Error::io(path, error))?);
     }
-    Ok(written.map_err(|error| Error::io(path, error))?)
+    let mut writer = Writer::create(path, &[("logits", Stored::plain(Dtype::F32, axes.to_vec()))])?;
+    writer.write(bytes)?;
+    Ok(writer.finish()?)
 }

@@ -3,6 +3,20 @@
 //! Standard output carries results alone, so that they can be piped; everything else goes to standard error. Blocking
 //! on the library's futures happens here and in thin wrappers only.
 
+/// A line for standard error. Where nobody reads that any more it is dropped: the results still matter.
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($text)*)));
+    }};
+}
+
+/// As `tell!`, without the line's end.
+macro_rules! tell_part {
+    ($($text:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!($($text)*));
+    }};
+}
+
 mod args;
 mod bench;
 mod chat;

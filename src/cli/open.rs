@@ -86,9 +86,9 @@ impl Files {
         bar.finish_and_clear();
         let mut engine = engine?;
         if !arguments.quiet {
-            eprintln!("weights: {}", engine.formats());
+            tell!("weights: {}", engine.formats());
             if int8 && !engine.formats().iter().any(|(dtype, ..)| rounds_with(dtype)) {
-                eprintln!("WARNING: --int8 changes nothing: it is for weights in q4 and q4a, and there are none");
+                tell!("WARNING: --int8 changes nothing: it is for weights in q4 and q4a, and there are none");
             }
         }
         arguments.tuning.tune(&mut engine, false, arguments.quiet)?;
@@ -99,11 +99,9 @@ impl Files {
 /// Says which adapter it is, and warns where it is no GPU.
 pub fn introduce(info: &AdapterInfo) {
     let memory = info.memory.map_or_else(String::new, |bytes| format!(", {}", HumanBytes(bytes)));
-    eprintln!("adapter: {} ({}, {}{memory})", info.name, info.backend, info.kind);
+    tell!("adapter: {} ({}, {}{memory})", info.name, info.backend, info.kind);
     if info.kind == "cpu" {
-        eprintln!(
-            "WARNING: this is a CPU driver, not a GPU: expect it to be slow. `quernel devices` lists what there is."
-        );
+        tell!("WARNING: this is a CPU driver, not a GPU: expect it to be slow. `quernel devices` lists what there is.");
     }
 }
 

@@ -41,7 +41,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let quantized = Quantized::new(&checkpoint, arguments.weights)?;
     let (before, after) = (HumanBytes(checkpoint.bytes()), HumanBytes(quantized.bytes()));
     if !arguments.quiet {
-        eprintln!("weights: {}", quantized.formats());
+        tell!("weights: {}", quantized.formats());
     }
     let bar = open::progress_bar("quantizing", arguments.quiet);
     let progress = &mut |done, total| {
@@ -52,7 +52,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     bar.finish_and_clear();
     written?;
     if !arguments.quiet {
-        eprintln!("{}: {after}, from {before}", arguments.output.display());
+        tell!("{}: {after}, from {before}", arguments.output.display());
     }
     Ok(())
 }

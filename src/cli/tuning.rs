@@ -25,11 +25,11 @@ impl TuningArguments {
         match Tuning::read(&path) {
             Ok(tuning) if tuning.device == device => Some(tuning),
             Ok(_) => {
-                eprintln!("WARNING: ignored {}: it belongs to another device or version", path.display());
+                tell!("WARNING: ignored {}: it belongs to another device or version", path.display());
                 None
             }
             Err(error) => {
-                eprintln!("WARNING: ignored a tuning: {error}");
+                tell!("WARNING: ignored a tuning: {error}");
                 None
             }
         }
@@ -45,24 +45,24 @@ impl TuningArguments {
         let (begin, shown) = (Instant::now(), !quiet && std::io::stderr().is_terminal());
         let mut told = |done: usize, all: usize| {
             if shown {
-                eprint!("\rtuning to this adapter: {done} of {all} products ");
+                tell_part!("\rtuning to this adapter: {done} of {all} products ");
             }
         };
         let done = block_on(engine.tune(BUDGET, &mut told));
         if shown {
-            eprint!("\r");
+            tell_part!("\r");
         }
         if let Err(error) = done {
             // Without it everything works as well; a device that is lost will tell so again.
-            eprintln!("WARNING: the kernels were not tuned: {error}");
+            tell!("WARNING: the kernels were not tuned: {error}");
         } else if !quiet {
             let known = engine.tuning().ways.len();
             let seconds = begin.elapsed().as_secs_f64();
-            eprintln!("tuned to this adapter in {seconds:.1} s: {known} products known; --no-tune leaves it out");
+            tell!("tuned to this adapter in {seconds:.1} s: {known} products known; --no-tune leaves it out");
         }
         let Some(path) = path(engine.gpu().info()) else { return Ok(()) };
         if let Err(error) = engine.tuning().write(path) {
-            eprintln!("WARNING: the tuning was not kept: {error}");
+            tell!("WARNING: the tuning was not kept: {error}");
         }
         Ok(())
     }

@@ -110,6 +110,47 @@ fn a_folder_that_holds_something_is_left_alone() {
     assert!(matches!(quantized.write(dir.path().join("mine"), &mut |_, _| ()), Err(Error::Io { .. })));
 }
 
+/// What an interrupted run left makes room; what another is at, or what is somebody's, stays.
+#[test]
+fn a_folder_that_is_being_written_has_one_owner() {
+    let (checkpoint, dir) = (golden("llama"), tempfile::tempdir().unwrap());
+    let quantized = Quantized::new(&checkpoint, DType::Q4).unwrap();
+    let lock = dir.path().join(".quernel-quantize");
+    let leave = |name: &str| fs::write(dir.path().join(name), "left").unwrap();
+    [".quernel-quantize", "config.json", "vocab.json", "model.safetensors.part"].map(leave);
+    let held = fs::File::open(&lock).unwrap();
+    held.lock().unwrap();
+    let busy = quantized.write(dir.path(), &mut |_, _| ()).unwrap_err().to_string();
+    assert!(busy.contains("being written by another"), "{busy}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4);
+    drop(held);
+    leave("mine");
+    let mine = quantized.write(dir.path(), &mut |_, _| ()).unwrap_err().to_string();
+    assert!(mine.contains("is not empty") && dir.path().join("vocab.json").exists(), "{mine}");
+    fs::remove_file(dir.path().join("mine")).unwrap();
+    quantized.write(dir.path(), &mut |_, _| ()).unwrap();
+    let mut found: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    found.sort();
+    assert!(!found.iter().any(|name| name == "vocab.json" || name == ".quernel-quantize"), "{found:?}");
+    assert!(Checkpoint::open(dir.path()).is_ok());
+}
+
+#[test]
+fn named_templates_go_along_and_what_is_no_file_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["config.json", "tokenizer.json", "model.safetensors"] {
+        fs::copy(golden("llama").dir().join(name), dir.path().join(name)).unwrap();
+    }
+    fs::create_dir(dir.path().join("tokenizer")).unwrap();
+    fs::create_dir(dir.path().join("additional_chat_templates")).unwrap();
+    fs::write(dir.path().join("additional_chat_templates/rag.jinja"), "{{ messages }}").unwrap();
+    let checkpoint = Checkpoint::open(dir.path()).unwrap();
+    let new = dir.path().join("new");
+    Quantized::new(&checkpoint, DType::Q4).unwrap().write(&new, &mut |_, _| ()).unwrap();
+    assert_eq!(fs::read_to_string(new.join("additional_chat_templates/rag.jinja")).unwrap(), "{{ messages }}");
+    assert!(new.join("tokenizer.json").exists() && !new.join("tokenizer").exists());
+}
+
 #[test]
 fn what_cannot_be_finished_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();

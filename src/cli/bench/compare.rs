@@ -50,7 +50,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let left = before.len() + after.len() - 2 * pairs.len();
     if left > 0 {
-        eprintln!("WARNING: {left} results are in one of the files only");
+        tell!("WARNING: {left} results are in one of the files only");
+    }
+    for Pair { before, after, .. } in pairs.iter().filter(|pair| pair.before.setting != pair.after.setting) {
+        tell!("WARNING: {} was run with other settings: {}; {}", before.test, before.setting, after.setting);
     }
     let slower = pairs.iter().any(|pair| pair.verdict == Verdict::Slower);
     Ok(if slower { ExitCode::FAILURE } else { ExitCode::SUCCESS })

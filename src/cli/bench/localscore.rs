@@ -16,7 +16,7 @@ pub fn text(tests: &[Scored], records: &[Record], format: Format) -> anyhow::Res
             Ok(serde_json::to_string_pretty(&all)? + "\n")
         }
         Format::Jsonl | Format::Csv | Format::Sql => {
-            eprintln!("score: {score:.0}, {LABEL}");
+            tell!("score: {score:.0}, {LABEL}");
             let mut report = Report::new(format, Vec::new(), false);
             let texts = records.iter().map(|record| report.record(record));
             Ok(texts.collect::<quernel::Result<String>>()?)

@@ -40,7 +40,7 @@ impl Output {
         self.written = true;
         Self::print(&self.out.record(record)?)?;
         if let Some(err) = &mut self.err {
-            eprint!("{}", err.record(record)?);
+            tell_part!("{}", err.record(record)?);
         }
         Ok(())
     }
@@ -51,7 +51,7 @@ impl Output {
             return Ok(());
         }
         if let Some(err) = &self.err {
-            eprint!("{}", err.end(COMMIT));
+            tell_part!("{}", err.end(COMMIT));
         }
         Self::print(&self.out.end(COMMIT))
     }

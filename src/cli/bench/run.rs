@@ -5,6 +5,7 @@ use super::subject::{Setup, Subject, load, setting};
 use super::{Arguments, localscore, profile, roofline};
 use crate::cli::{doctor, open};
 use pollster::block_on;
+use quernel::Error;
 use quernel::bench::{Format, LOCALSCORE, Measured, Protocol, Roofline, Scored, Setting, Test, Tested};
 use quernel::bench::{measure, rfc3339, stats, test_cost};
 use quernel::engine::{Engine, EngineOptions};
@@ -20,7 +21,11 @@ const REPETITIONS: [u16; 2] = [5, 1];
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let subjects = Subject::named(arguments)?;
-    let context = wanted(arguments).iter().map(Test::context).max().unwrap_or(1);
+    let tests = wanted(arguments);
+    if tests.is_empty() && !arguments.roofline {
+        return Err(Error::option("-p, -n and -pg", "ask for no test: each is 0").into());
+    }
+    let context = tests.iter().map(Test::context).max().unwrap_or(1);
     subjects.iter().try_for_each(|subject| subject.expect_room(context))?;
     let gpu = arguments.verdict.open(arguments.adapter.as_deref(), arguments.quiet)?;
     if !arguments.quiet {
@@ -33,15 +38,17 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     gpu.check_shaders(arguments.checked_shaders);
     let limits = limits(arguments, &gpu)?;
     let mut output = Output::new(arguments, limits.is_some());
-    for setup in Setup::wanted(arguments, &subjects) {
+    let measured = Setup::wanted(arguments, &subjects).into_iter().try_for_each(|setup| {
         let mut bench = Bench::new(arguments, setup, &gpu, context, limits.clone())?;
         match (arguments.profile, arguments.preset) {
-            (true, _) => bench.profiles()?,
-            (false, Some(_)) => bench.scores()?,
-            (false, None) => bench.rates(&mut output)?,
+            (true, _) => bench.profiles(),
+            (false, Some(_)) => bench.scores(),
+            (false, None) => bench.rates(&mut output),
         }
-    }
-    output.end()?;
+    });
+    // What was measured until then can be read whatever came after.
+    let ended = output.end();
+    measured.and(ended)?;
     if arguments.output == Format::Md && !arguments.profile && arguments.preset.is_none() {
         Output::print(&match tested(gpu.info()) {
             Some(Tested { verdict, date, certificate, .. }) => {
@@ -71,7 +78,7 @@ fn limits(arguments: &Arguments, gpu: &Gpu) -> anyhow::Result<Option<Roofline>> 
         return Ok(None);
     }
     if arguments.progress {
-        eprintln!("bench: measuring the device's own limits");
+        tell!("bench: measuring the device's own limits");
     }
     Ok(Some(block_on(Roofline::measure(gpu))?))
 }
@@ -147,7 +154,7 @@ impl<'a> Bench<'a> {
         let progress = self.arguments.progress;
         let mut told = |doing: &str| {
             if progress {
-                eprintln!("bench: {title}: {doing}");
+                tell!("bench: {title}: {doing}");
             }
         };
         let time = rfc3339(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs());
@@ -194,7 +201,7 @@ fn warn_if_unsteady(title: &str, measured: &Measured) {
     let rates = measured.rates();
     let share = stats::deviation(&rates) / stats::mean(&rates);
     if share > UNSTEADY {
-        eprintln!(
+        tell!(
             "WARNING: {title}: the samples' standard deviation is {:.1} % of their mean: the machine is busy, or its \
              clock changes",
             100.0 * share

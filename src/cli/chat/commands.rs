@@ -30,23 +30,23 @@ pub fn run(talk: &mut Talk, line: &str) -> anyhow::Result<Then> {
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
     match name {
-        "help" | "?" => eprintln!("{HELP}"),
+        "help" | "?" => tell!("{HELP}"),
         "exit" | "quit" | "bye" => return Ok(Then::End),
-        "stats" => eprint!("{}", talk.stats()),
+        "stats" => tell_part!("{}", talk.stats()),
         "regen" => talk.regenerate()?,
-        "system" if rest.is_empty() => eprintln!("{}", talk.said().system.as_deref().unwrap_or("(none)")),
+        "system" if rest.is_empty() => tell!("{}", talk.said().system.as_deref().unwrap_or("(none)")),
         "system" => begin(talk, Some(rest.to_owned()))?,
         "new" | "clear" => begin(talk, talk.said().system.clone())?,
         "save" => {
             let path = file(rest)?;
             talk.said().write(path)?;
-            eprintln!("({} messages saved to {})", talk.said().messages.len(), path.display());
+            tell!("({} messages saved to {})", talk.said().messages.len(), path.display());
         }
         "load" => {
             let kept = Conversation::read(file(rest)?)?;
             let messages = kept.messages.len();
             talk.take_up(kept)?;
-            eprintln!("({messages} messages loaded)");
+            tell!("({messages} messages loaded)");
         }
         _ => {
             let reason = "there is no such command; /help lists them";
@@ -58,7 +58,7 @@ pub fn run(talk: &mut Talk, line: &str) -> anyhow::Result<Then> {
 
 fn begin(talk: &mut Talk, system: Option<String>) -> anyhow::Result<()> {
     talk.take_up(Conversation { system, messages: Vec::new() })?;
-    eprintln!("(a new conversation)");
+    tell!("(a new conversation)");
     Ok(())
 }
 

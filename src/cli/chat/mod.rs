@@ -79,7 +79,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     talk.most = usize::try_from(arguments.predict).ok();
     let mut input = Input::open()?;
     if input.is_terminal() && !arguments.model.quiet {
-        eprintln!("Ask something. /help lists the commands; Ctrl-C stops an answer, Ctrl-D ends the chat.");
+        tell!("Ask something. /help lists the commands; Ctrl-C stops an answer, Ctrl-D ends the chat.");
     }
     converse(&mut talk, &mut input)
 }
@@ -92,7 +92,7 @@ fn converse(talk: &mut Talk, input: &mut Input) -> anyhow::Result<ExitCode> {
             Line::End => return Ok(ExitCode::SUCCESS),
             Line::Interrupted if interrupted => return Ok(ExitCode::from(exit::INTERRUPTED)),
             Line::Interrupted => {
-                eprintln!("Ctrl-C again, Ctrl-D or /exit ends the chat.");
+                tell!("Ctrl-C again, Ctrl-D or /exit ends the chat.");
                 interrupted = true;
                 continue;
             }
@@ -140,7 +140,7 @@ fn template(arguments: &Arguments, dir: &Path) -> anyhow::Result<ChatTemplate> {
     let model = &arguments.model.model;
     if found.is_err() && dir != model && model::is_snapshot(dir) {
         // Python fetches what it is asked for, and a folder does not tell what it was not.
-        eprintln!("(if another program fetched the model: `quernel pull {}` adds what it left out)", model.display());
+        tell!("(if another program fetched the model: `quernel pull {}` adds what it left out)", model.display());
     }
     Ok(found?)
 }

@@ -156,7 +156,7 @@ impl Talk {
         self.held = Some((text + &answer, held.to_vec()));
         self.said.messages.push(Message::new("assistant", answer));
         match stop {
-            Some(Stop::Cancelled) => eprintln!("(stopped)"),
+            Some(Stop::Cancelled) => tell!("(stopped)"),
             Some(Stop::Context) => self.tell_full(),
             _ => {}
         }
@@ -265,7 +265,7 @@ impl Talk {
     fn forget(&mut self) -> bool {
         let questions = (self.from + 1..self.said.messages.len()).filter(|&at| self.said.messages[at].role == "user");
         let Some(next) = { questions }.next() else { return false };
-        eprintln!("(the context is full: the oldest turn is forgotten)");
+        tell!("(the context is full: the oldest turn is forgotten)");
         self.from = next;
         true
     }
@@ -281,8 +281,8 @@ impl Talk {
         ];
         let ways: Vec<_> = ways.into_iter().flatten().collect();
         match ways.is_empty() {
-            true => eprintln!("(the context of {limit} tokens is full)"),
-            false => eprintln!("(the context of {limit} tokens is full; {})", ways.join(", ")),
+            true => tell!("(the context of {limit} tokens is full)"),
+            false => tell!("(the context of {limit} tokens is full; {})", ways.join(", ")),
         }
     }
 
