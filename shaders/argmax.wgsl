@@ -3,6 +3,7 @@
 //!use shared/fold
 //!slot best
 override WORKGROUP: u32 = 256u;
+const AHEAD: u32 = 4u; // quads that a thread loads before it looks at the first, so that it waits for memory once
 
 struct Params {
     rows: u32,
@@ -40,13 +41,19 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         return;
     }
     var best = Best(LOWEST, 0xffffffffu, 0u);
-    for (var quad = thread; quad < params.quads; quad += WORKGROUP) {
-        let values = x[row * params.quads + quad];
-        for (var i = 0u; i < 4u; i++) {
-            let column = 4u * quad + i;
-            if (column < params.columns) {
-                let finite = (bitcast<u32>(values[i]) & EXPONENT) != EXPONENT;
-                best = better(best, Best(select(LOWEST, values[i], finite), column, select(1u, 0u, finite)));
+    for (var first = thread; first < params.quads; first += AHEAD * WORKGROUP) {
+        var values: array<vec4<f32>, AHEAD>;
+        for (var j = 0u; j < AHEAD; j++) {
+            values[j] = x[row * params.quads + min(first + j * WORKGROUP, params.quads - 1u)];
+        }
+        for (var j = 0u; j < AHEAD; j++) {
+            for (var i = 0u; i < 4u; i++) {
+                let column = 4u * (first + j * WORKGROUP) + i;
+                if (column < params.columns) {
+                    let value = values[j][i];
+                    let finite = (bitcast<u32>(value) & EXPONENT) != EXPONENT;
+                    best = better(best, Best(select(LOWEST, value, finite), column, select(1u, 0u, finite)));
+                }
             }
         }
     }

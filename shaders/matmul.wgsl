@@ -5,41 +5,55 @@
 //!use words/narrow
 const TILE: u32 = 32u;    // rows, and tokens, of a tile
 const SLICE: u32 = 8u;    // quads of columns staged at a time
-const STRIDE: u32 = 9u;   // quads from one staged row to the next: odd, so that rows fall in different banks
 const THREADS: u32 = 64u;
+const PACKS: u32 = SLICE / PACK_QUADS; // of a row, in a slice
+const W_ROUNDS: u32 = (TILE * PACKS + THREADS - 1u) / THREADS; // in which all threads stage W
+const X_ROUNDS: u32 = TILE * SLICE / THREADS;
 
-var<workgroup> w_tile: array<vec4<f32>, TILE * STRIDE>; // (row, column / 4)
-var<workgroup> x_tile: array<vec4<f32>, TILE * STRIDE>; // (token, column / 4)
+var<workgroup> w_tile: array<vec4<f32>, TILE * SLICE>; // (row, column / 4) as `staged_at` says
+var<workgroup> x_tile: array<vec4<f32>, TILE * SLICE>; // (token, column / 4) likewise
 
+// Where a quad of a staged row is. Threads side by side read the same column of rows four apart, which would share banks
+// if every row were laid out alike.
+fn staged_at(row: u32, quad: u32) -> u32 {
+    return row * SLICE + (quad ^ (row / 4u % SLICE));
+}
+
+// All loads come before the first of them is used, so that a thread waits for memory once.
 fn stage(thread: u32, first_row: u32, first_token: u32, slice: u32) {
-    const PACKS: u32 = SLICE / PACK_QUADS;
-    for (var i = thread; i < TILE * PACKS; i += THREADS) {
+    var packed: array<Packed, W_ROUNDS>;
+    for (var j = 0u; j < W_ROUNDS; j++) {
+        let i = min(thread + j * THREADS, TILE * PACKS - 1u);
         let row = min(first_row + i / PACKS, params.rows - 1u);
+        let pack = min(slice / PACK_QUADS + i % PACKS, params.packs - 1u);
+        packed[j] = fetch((params.w_first + row) * params.row_words, pack, params.packs);
+    }
+    var columns: array<vec4<f32>, X_ROUNDS>;
+    for (var j = 0u; j < X_ROUNDS; j++) {
+        let i = thread + j * THREADS;
+        let token = min(first_token + i / SLICE, params.tokens - 1u);
+        columns[j] = x[token * params.x_quads + min(slice + i % SLICE, params.x_quads - 1u)];
+    }
+    // A row may end within the slice: zeros stand for what is not there.
+    for (var j = 0u; j < W_ROUNDS; j++) {
+        let i = thread + j * THREADS;
         let pack = slice / PACK_QUADS + i % PACKS;
-        // A row's packs may end within the slice: zeros stand for what is not there.
-        var packed = Packed();
-        if (pack < params.packs) {
-            packed = fetch((params.w_first + row) * params.row_words, pack, params.packs);
-        }
-        for (var quad = 0u; quad < PACK_QUADS; quad++) {
-            var w = weights(packed, quad);
+        for (var quad = 0u; quad < PACK_QUADS && i < TILE * PACKS; quad++) {
+            var w = select(vec4<f32>(), weights(packed[j], quad), pack < params.packs);
             if (TAIL == 1u) {
                 w = keep(w, 4u * (pack * PACK_QUADS + quad), params.columns);
             }
-            w_tile[(i / PACKS) * STRIDE + (i % PACKS) * PACK_QUADS + quad] = w;
+            w_tile[staged_at(i / PACKS, i % PACKS * PACK_QUADS + quad)] = w;
         }
     }
-    for (var i = thread; i < TILE * SLICE; i += THREADS) {
-        let token = min(first_token + i / SLICE, params.tokens - 1u);
+    for (var j = 0u; j < X_ROUNDS; j++) {
+        let i = thread + j * THREADS;
         let quad = slice + i % SLICE;
-        var v = vec4<f32>();
-        if (quad < params.x_quads) {
-            v = x[token * params.x_quads + quad];
-            if (TAIL == 1u) {
-                v = keep(v, 4u * quad, params.columns);
-            }
+        var v = select(vec4<f32>(), columns[j], quad < params.x_quads);
+        if (TAIL == 1u) {
+            v = keep(v, 4u * quad, params.columns);
         }
-        x_tile[(i / SLICE) * STRIDE + i % SLICE] = v;
+        x_tile[staged_at(i / SLICE, i % SLICE)] = v;
     }
 }
 
@@ -58,12 +72,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         stage(thread, first_row, first_token, slice);
         workgroupBarrier();
         for (var quad = 0u; quad < SLICE; quad++) {
-            let w0 = w_tile[my_row * STRIDE + quad];
-            let w1 = w_tile[(my_row + 1u) * STRIDE + quad];
-            let w2 = w_tile[(my_row + 2u) * STRIDE + quad];
-            let w3 = w_tile[(my_row + 3u) * STRIDE + quad];
+            let w0 = w_tile[staged_at(my_row, quad)];
+            let w1 = w_tile[staged_at(my_row + 1u, quad)];
+            let w2 = w_tile[staged_at(my_row + 2u, quad)];
+            let w3 = w_tile[staged_at(my_row + 3u, quad)];
             for (var t = 0u; t < 4u; t++) {
-                let v = x_tile[(my_token + t) * STRIDE + quad];
+                let v = x_tile[staged_at(my_token + t, quad)];
                 sums[t] = vec4<f32>(
                     add_dot(sums[t].x, w0, v),
                     add_dot(sums[t].y, w1, v),

@@ -26,6 +26,7 @@ struct Params {
 
 const EXPONENT: u32 = 0x7f800000u; // all ones in an infinity and in a NaN
 const LIST: u32 = 1024u;
+const AHEAD: u32 = 4u;
 // A key for each logit, in the same order.
 struct Best {
     value: u32, // key
@@ -77,12 +78,14 @@ fn logit_of(key: u32) -> f32 {
     return bitcast<f32>(select(~key, key ^ sign, key >= sign));
 }
 
-// Key and column of the `at`th token of the list, or else of the row.
-fn token(listed: u32, row: u32, at: u32) -> vec2<u32> {
-    if (listed > 0u) {
-        return list[at];
+// Quads of a row that a thread wants, a workgroup apart: all are loaded before it looks at the first, so that it waits for
+// memory once. Beyond the row the last stands for them.
+fn quads_from(row: u32, first: u32) -> array<vec4<f32>, AHEAD> {
+    var quads: array<vec4<f32>, AHEAD>;
+    for (var j = 0u; j < AHEAD; j++) {
+        quads[j] = x[row * params.quads + min(first + j * WORKGROUP, params.quads - 1u)];
     }
-    return vec2<u32>(key_of(x[row * params.quads + at / 4u][at % 4u]), at);
+    return quads;
 }
 
 fn keeps(kept: Kept, distance: u32, column: u32) -> bool {
@@ -101,11 +104,18 @@ fn tally_bins(thread: u32, row: u32, best: u32, draw: Draw, kept: Kept, search: 
     var bin = 0u;
     var run = Tally();
     for (var quad = first; quad < (all + 3u) / 4u; quad += WORKGROUP) {
+        var logits = vec4<f32>();
+        if (kept.listed == 0u) {
+            logits = x[row * params.quads + quad];
+        }
         for (var i = 0u; i < 4u; i++) {
             if (4u * quad + i >= all) {
                 continue;
             }
-            let one = token(kept.listed, row, 4u * quad + i);
+            var one = vec2<u32>(key_of(logits[i]), 4u * quad + i);
+            if (kept.listed > 0u) {
+                one = list[4u * quad + i];
+            }
             let distance = best - one.x;
             let place = select(distance, one.y, search.by_column);
             let own = (place - search.low) >> search.shift;
@@ -129,14 +139,17 @@ fn tally_bins(thread: u32, row: u32, best: u32, draw: Draw, kept: Kept, search: 
 
 // Lists what is kept; gives how many that are, or 0 where they are too many.
 fn gather(thread: u32, row: u32, best: u32, kept: Kept) -> u32 {
-    for (var quad = thread; quad < (params.columns + 3u) / 4u; quad += WORKGROUP) {
-        for (var i = 0u; i < 4u; i++) {
-            let column = 4u * quad + i;
-            let one = token(0u, row, column);
-            if (column < params.columns && keeps(kept, best - one.x, column)) {
-                let place = atomicAdd(&length, 1u);
-                if (place < LIST) {
-                    list[place] = one;
+    for (var first = thread; first < params.quads; first += AHEAD * WORKGROUP) {
+        let logits = quads_from(row, first);
+        for (var j = 0u; j < AHEAD; j++) {
+            for (var i = 0u; i < 4u; i++) {
+                let column = 4u * (first + j * WORKGROUP) + i;
+                let key = key_of(logits[j][i]);
+                if (column < params.columns && keeps(kept, best - key, column)) {
+                    let place = atomicAdd(&length, 1u);
+                    if (place < LIST) {
+                        list[place] = vec2<u32>(key, column);
+                    }
                 }
             }
         }
@@ -228,13 +241,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
     let draw = draws[row];
     var own = Best(0u, ALL, 0u);
-    for (var quad = thread; quad < params.quads; quad += WORKGROUP) {
-        let logits = x[row * params.quads + quad];
-        for (var i = 0u; i < 4u; i++) {
-            if (4u * quad + i < params.columns) {
-                let finite = (bitcast<u32>(logits[i]) & EXPONENT) != EXPONENT;
-                let key = select(1u, key_of(logits[i]), finite);
-                own = better(own, Best(key, 4u * quad + i, select(1u, 0u, finite)));
+    for (var first = thread; first < params.quads; first += AHEAD * WORKGROUP) {
+        let logits = quads_from(row, first);
+        for (var j = 0u; j < AHEAD; j++) {
+            for (var i = 0u; i < 4u; i++) {
+                let column = 4u * (first + j * WORKGROUP) + i;
+                if (column < params.columns) {
+                    let finite = (bitcast<u32>(logits[j][i]) & EXPONENT) != EXPONENT;
+                    let key = select(1u, key_of(logits[j][i]), finite);
+                    own = better(own, Best(key, column, select(1u, 0u, finite)));
+                }
             }
         }
     }

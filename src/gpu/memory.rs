@@ -8,17 +8,19 @@ pub(super) use told::{device_memory, integer_dot};
 mod told {
     use wgpu::hal::api::Vulkan;
 
-    /// Bytes of the memory local to the device; `None` where not known.
+    /// Bytes of the memory local to the device that `wgpu` makes buffers in, which is the heap of the first type of such
+    /// memory: cards have another that the processor sees too, and it is not turned to. `None` where not known.
     pub(in crate::gpu) fn device_memory(adapter: &wgpu::Adapter) -> Option<u64> {
-        /// `VK_MEMORY_HEAP_DEVICE_LOCAL_BIT`
+        /// `VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT`
         const DEVICE_LOCAL: u32 = 1;
         // SAFETY: the handle behind the guard is only asked for properties, and neither destroyed nor kept.
         let adapter = unsafe { adapter.as_hal::<Vulkan>() }?;
         let instance = adapter.shared_instance().raw_instance();
         // SAFETY: the physical device was enumerated from this very instance, and the guard keeps both alive.
         let properties = unsafe { instance.get_physical_device_memory_properties(adapter.raw_physical_device()) };
-        let heaps = properties.memory_heaps.iter().take(properties.memory_heap_count as usize);
-        Some(heaps.filter(|heap| heap.flags.as_raw() & DEVICE_LOCAL != 0).map(|heap| heap.size).sum())
+        let mut kinds = properties.memory_types.iter().take(properties.memory_type_count as usize);
+        let local = kinds.find(|kind| kind.property_flags.as_raw() & DEVICE_LOCAL != 0)?;
+        properties.memory_heaps.get(local.heap_index as usize).map(|heap| heap.size)
     }
 
     /// Whether dot products of four 8-bit integers are an instruction; `None` where not known.

@@ -10,8 +10,8 @@ use crate::quant::encode;
 use crate::tensor::{Fact, pitch};
 use std::collections::HashMap;
 
-/// Copies of small weights at most.
-const MOST_COPIES: u64 = 64;
+/// Copies of small weights at most: a card's cache may hold some dozens.
+const MOST_COPIES: u64 = 256;
 
 /// Rows that the host makes where the device does not.
 const REPEATED: u64 = 64;
