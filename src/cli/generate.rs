@@ -2,14 +2,15 @@
 
 use super::args::{ModelArguments, SamplingArguments};
 use super::timings::Timings;
-use super::{exit, open};
+use super::{exit, open, text};
 use anyhow::Context;
 use clap::Args;
 use quernel::Error;
 use quernel::engine::{Cancel, Engine, GenerateOptions, Session, Stop};
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// For `--help`.
 pub const EXAMPLES: &str = "\
@@ -69,6 +70,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let seed = arguments.sampling.seed();
     let mut session = engine.session(sampler, seed)?;
     session.push(&tokens)?;
+    ANSWERING.store(true, Ordering::Relaxed);
     let stop = print(arguments, &mut engine, &mut session, &prompt, cancel, &mut timings)?;
     if arguments.timings {
         tell_part!("{}", timings.report(tokens.len(), session.tokens().len() - tokens.len(), seed));
@@ -126,27 +128,26 @@ fn print(
 fn prompt(arguments: &Arguments) -> anyhow::Result<String> {
     let mut text = match (arguments.text.as_ref().or(arguments.prompt.as_ref()), &arguments.file) {
         (Some(prompt), _) => return Ok(prompt.clone()),
-        (None, Some(file)) => std::fs::read_to_string(file).map_err(|error| Error::io(file, error))?,
+        (None, Some(file)) => text::of_file(file)?,
         (None, None) if std::io::stdin().is_terminal() => {
             let reason = "there is none; write it behind the command, give -f FILE, or pipe it in";
             return Err(Error::option("--prompt", reason).into());
         }
-        (None, None) => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("standard input")?;
-            text
-        }
+        (None, None) => text::of_stdin()?,
     };
     let end = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line).len());
     text.truncate(end.unwrap_or(text.len()));
     Ok(text)
 }
 
-/// The first Ctrl-C ends the answer, a second one the program.
+/// Whether there is an answer that Ctrl-C would end.
+static ANSWERING: AtomicBool = AtomicBool::new(false);
+
+/// The first Ctrl-C ends the answer, a second one the program; before an answer, the first does.
 fn stop_on_ctrl_c(cancel: &Cancel) -> anyhow::Result<()> {
     let cancel = cancel.clone();
     ctrlc::set_handler(move || {
-        if cancel.is_cancelled() {
+        if cancel.is_cancelled() || !ANSWERING.load(Ordering::Relaxed) {
             std::process::exit(i32::from(exit::INTERRUPTED));
         }
         cancel.cancel();

@@ -35,6 +35,7 @@ mod quantize;
 mod shell;
 #[cfg(feature = "story")]
 mod task;
+mod text;
 mod timings;
 mod tuning;
 

@@ -1,11 +1,10 @@
 //! `quernel perplexity`: how well a model foretells a text, beside the same model with wider numbers.
 
 use super::args::{ModelArguments, weights};
-use super::open;
+use super::{open, text};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pollster::block_on;
-use quernel::Error;
 use quernel::engine::{Comparison, Engine, EngineOptions, Mean, Perplexity, Windows};
 use quernel::kernels::KvFormat;
 use quernel::tensor::DType;
@@ -64,9 +63,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(task) = arguments.task {
         return task.run(model, arguments.json);
     }
-    let text =
-        arguments.file.as_ref().map(|file| std::fs::read_to_string(file).map_err(|error| Error::io(file, error)));
-    let text = text.transpose()?.unwrap_or_default();
+    let text = arguments.file.as_deref().map(text::of_file).transpose()?.unwrap_or_default();
     let files = open::files_with(model, windowed)?;
     let tokenizer = files.tokenizer()?;
     let tokens = tokenizer.encode(&text)?;

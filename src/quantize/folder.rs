@@ -21,7 +21,7 @@ const COPIED: [&str; 8] = [
 /// Named chat templates lie in a folder of their own.
 const TEMPLATES: &str = "additional_chat_templates";
 
-/// There while a checkpoint is being written, and locked by whoever writes it: a lock ends with its process, so what a
+/// There while a checkpoint comes to be, and locked by whoever writes it: a lock ends with its process, so what a
 /// killed one left is told from what another is at.
 const LOCK: &str = ".quernel-quantize";
 
@@ -50,7 +50,7 @@ impl Folder {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::bad_file(dir, "is being written by another `quernel quantize`; wait for its end"));
+                return Err(Error::bad_file(dir, "is being filled by another `quernel quantize`; wait for its end"));
             }
             // There are disks without locks.
             Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => {}

@@ -112,16 +112,16 @@ fn a_folder_that_holds_something_is_left_alone() {
 
 /// What an interrupted run left makes room; what another is at, or what is somebody's, stays.
 #[test]
-fn a_folder_that_is_being_written_has_one_owner() {
+fn a_folder_that_is_being_filled_has_one_owner() {
     let (checkpoint, dir) = (golden("llama"), tempfile::tempdir().unwrap());
     let quantized = Quantized::new(&checkpoint, DType::Q4).unwrap();
     let lock = dir.path().join(".quernel-quantize");
     let leave = |name: &str| fs::write(dir.path().join(name), "left").unwrap();
-    [".quernel-quantize", "config.json", "vocab.json", "model.safetensors.part"].map(leave);
+    [".quernel-quantize", "config.json", "vocab.json", "model.safetensors.part"].into_iter().for_each(leave);
     let held = fs::File::open(&lock).unwrap();
     held.lock().unwrap();
     let busy = quantized.write(dir.path(), &mut |_, _| ()).unwrap_err().to_string();
-    assert!(busy.contains("being written by another"), "{busy}");
+    assert!(busy.contains("being filled by another"), "{busy}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4);
     drop(held);
     leave("mine");

@@ -1,10 +1,11 @@
 //! Where lines come from: a terminal with editing and history, or a pipe.
 
+use crate::cli::text;
 use crate::cli::tuning::cache_folder;
 use anyhow::Context;
 use rustyline::error::ReadlineError;
 use rustyline::{Behavior, Config, DefaultEditor};
-use std::io::{BufRead, IsTerminal, stdin, stdout};
+use std::io::{IsTerminal, stdin, stdout};
 use std::path::PathBuf;
 
 /// Lines that the history keeps.
@@ -84,10 +85,9 @@ impl Input {
 
     fn line(&mut self, prompt: &str) -> anyhow::Result<Line> {
         let Some((editor, _)) = &mut self.editor else {
-            let mut line = String::new();
-            let read = stdin().lock().read_line(&mut line).context("standard input")?;
-            let end = line.trim_end_matches(['\n', '\r']).len();
-            line.truncate(end);
+            let mut line = text::line()?;
+            let read = line.len();
+            line.truncate(line.trim_end_matches(['\n', '\r']).len());
             return Ok(if read == 0 { Line::End } else { Line::Text(line) });
         };
         loop {
