@@ -118,7 +118,7 @@ impl Engine {
             slots,
             pool,
             executor,
-            plans: Plans::new(need.plans),
+            plans: Plans::new(need.plans.max(Plans::BUDGET)),
             reference,
             words: Vec::new(),
             last: None,

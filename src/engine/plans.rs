@@ -1,5 +1,5 @@
-//! The plans of steps that an engine has ready: those that were used last, as many as the memory that was promised for
-//! them holds. Others are made anew when a step wants them, which takes as long as some dispatches.
+//! The plans of steps that an engine has ready: those that were used last, as many as their memory holds. Others are made
+//! anew when a step wants them, which takes as long as some dispatches.
 
 use crate::graph::{Costs, StepShape};
 use crate::model::Outputs;
@@ -25,8 +25,12 @@ pub(super) struct Plans {
 }
 
 impl Plans {
-    /// So many of the largest plans there is to be memory for: steps that alternate are not to make plans anew each time.
+    /// So many of the largest plans there is to be memory for.
     pub(super) const LEAST: usize = 2;
+
+    /// Bytes that plans may have where that is more: little to any device, and enough for all the sizes that a conversation
+    /// alternates between.
+    pub(super) const BUDGET: u64 = 8 << 20;
 
     pub(super) fn new(budget: u64) -> Self {
         Self { ready: HashMap::new(), uses: 0, budget }
