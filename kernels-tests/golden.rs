@@ -157,8 +157,11 @@ fn no_operation_diverges_from_its_definition() {
         for golden in golden() {
             let formats =
                 [None, Some(DType::F16), Some(DType::BF16), Some(DType::Q8), Some(DType::Q4), Some(DType::Q4A)];
-            for (dtype, kv) in formats.into_iter().zip(KvFormat::ALL.into_iter().cycle()) {
-                let options = EngineOptions { check: true, dtype, kv, ..EngineOptions::default() };
+            let exact =
+                formats.into_iter().zip(KvFormat::ALL.into_iter().cycle()).map(|(dtype, kv)| (dtype, kv, false));
+            let rounded = KvFormat::ALL.map(|kv| (Some(DType::Q4), kv, true));
+            for (dtype, kv, int8) in exact.chain(rounded) {
+                let options = EngineOptions { check: true, dtype, kv, int8, ..EngineOptions::default() };
                 let mut engine = engine(gpu, &golden, options);
                 let mut session = engine.session(SamplerOptions::greedy(), 0).unwrap();
                 session.push(&golden.ids("tokens")).unwrap();

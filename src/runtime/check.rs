@@ -4,7 +4,7 @@ use super::reference::{Held, Step, Values};
 use super::source::Reader;
 use super::{Executor, PlanId, Reference, StepInputs, Ticket};
 use crate::error::Divergence;
-use crate::graph::{Graph, Node, Op, Tensors};
+use crate::graph::{Graph, Node, Op, Plan, Tensors};
 use crate::kernels::{KvFormat, Variant};
 use crate::quant::decode;
 use crate::tensor::{DType, Fact};
@@ -48,7 +48,7 @@ impl Executor {
             };
             let dispatch = resident.plan.dispatches.iter().find(|dispatch| dispatch.node == index);
             let variant = dispatch.map(|dispatch| &dispatch.launch.variant);
-            let allowed = allowed(graph, &node.op, variant);
+            let allowed = allowed(&resident.plan, &node.op, variant);
             if let Some(mut divergence) = compare(graph, node, allowed, &found, &expected) {
                 divergence.node = index;
                 divergence.variant = variant.map_or_else(String::new, ToString::to_string);
@@ -90,15 +90,22 @@ impl Executor {
 /// The largest normalised mean squared error that 32-bit arithmetic explains; what only moves numbers is exact.
 ///
 /// Keys and values that a product puts into the cache by itself are rounded there from either side's own last bits: some
-/// come out as neighbouring halves. A variant that rounds what it multiplies says so.
-fn allowed(graph: &Graph, op: &Op, variant: Option<&Variant>) -> f64 {
-    let rounded_apart = graph.kv != KvFormat::F32 && graph.nodes.iter().any(|node| matches!(node.op, Op::Qkv { .. }));
-    if let Some(rounding) = variant.and_then(Variant::rounding) {
-        return rounding.nmse();
-    }
+/// come out as neighbouring halves. A variant that rounds what it multiplies says so; keys and values that come of it are as
+/// far apart in the two caches.
+fn allowed(plan: &Plan, op: &Op, variant: Option<&Variant>) -> f64 {
+    let nmse = |variant: &Variant| variant.rounding().map(|rounding| rounding.nmse());
+    let own = variant.and_then(nmse);
     match op {
-        Op::Attention { .. } if rounded_apart => 1e-6,
-        Op::Linear(_) | Op::Qkv { .. } | Op::Attention { .. } => 1e-9,
+        Op::Attention { .. } => {
+            let is_qkv = |node: &Node| matches!(node.op, Op::Qkv { .. });
+            let cached = plan.dispatches.iter().filter(|dispatch| is_qkv(&plan.graph.nodes[dispatch.node]));
+            let rounded = cached.filter_map(|dispatch| nmse(&dispatch.launch.variant));
+            let apart = plan.graph.kv != KvFormat::F32 && plan.graph.nodes.iter().any(is_qkv);
+            let exact = if apart { 1e-6 } else { 1e-9 };
+            rounded.chain(own).fold(exact, f64::max)
+        }
+        _ if own.is_some() => own.unwrap_or_default(),
+        Op::Linear(_) | Op::Qkv { .. } => 1e-9,
         Op::Argmax | Op::Sample | Op::Input(_) | Op::Weight(_) | Op::Embed | Op::KvWrite { .. } => 0.0,
         _ => 1e-10,
     }
