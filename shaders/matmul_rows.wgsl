@@ -2,19 +2,12 @@
 // processor runs the shaders. A weight is unpacked once for all of a thread's tokens; see matvec_rows.wgsl.
 //!use shared/linear
 //!use shared/input
+//!use shared/rows
 //!slot words
 //!slot columns
 //!slot output
 override WORKGROUP: u32 = 8u;
 override TOKENS: u32 = 4u;
-
-fn weight_quad(packed: Packed, pack: u32, i: u32) -> vec4<f32> {
-    let w = unscaled(packed, i);
-    if (TAIL == 1u) {
-        return keep(w, 4u * (pack * PACK_QUADS + i), params.columns);
-    }
-    return w;
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {

@@ -3,6 +3,7 @@
 // GPU neighbouring threads would read far apart.
 //!use shared/linear
 //!use shared/input
+//!use shared/rows
 //!slot words
 //!slot columns
 //!slot output
@@ -26,14 +27,6 @@ fn stream_in(first: u32, last: u32) -> u32 {
         }
     }
     return seen & (params.packs >> 31u);
-}
-
-fn weight_quad(packed: Packed, pack: u32, i: u32) -> vec4<f32> {
-    let w = unscaled(packed, i);
-    if (TAIL == 1u) {
-        return keep(w, 4u * (pack * PACK_QUADS + i), params.columns);
-    }
-    return w;
 }
 
 @compute @workgroup_size(WORKGROUP)

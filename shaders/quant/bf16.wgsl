@@ -1,4 +1,5 @@
 // Weights as the upper halves of single precision: 8 in 16 bytes. Otherwise as quant/f32.wgsl.
+//!use quant/whole
 const PACK_QUADS: u32 = 2u;
 alias Packed = vec4<u32>;
 
@@ -11,20 +12,4 @@ fn weights(packed: Packed, quad: u32) -> vec4<f32> {
     let low = bitcast<vec2<f32>>(words << vec2<u32>(16u));
     let high = bitcast<vec2<f32>>(words & vec2<u32>(0xffff0000u));
     return vec4<f32>(low.x, high.x, low.y, high.y);
-}
-
-fn prepared(quad: u32, x: vec4<f32>) -> vec4<f32> {
-    return x;
-}
-
-fn unscaled(packed: Packed, quad: u32) -> vec4<f32> {
-    return weights(packed, quad);
-}
-
-fn begun(sum: f32) -> f32 {
-    return sum;
-}
-
-fn ended(packed: Packed, part: f32, total: f32, sum: f32) -> f32 {
-    return part;
 }

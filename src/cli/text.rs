@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufRead, Read};
 use std::path::Path;
 
-/// Bytes of a text at most: far more than any model's context, and what a tokenizer can be given.
+/// Bytes of a text at most: millions of tokens, for which a tokenizer takes gigabytes of memory already.
 pub const MOST: u64 = 16 << 20;
 
 /// The whole text of a file, a pipe or a device.

@@ -42,7 +42,7 @@ impl Fit<'_> {
         })
     }
 
-    /// The largest step's, or the step's of one token: so much for all steps, and for each of the plans that stay.
+    /// What the largest step takes, or that of one token where it is more; and each of the plans that stay as much as the larger.
     fn need(&self, context: usize, dtype: Option<DType>) -> Result<(Need, Vec<u64>)> {
         let EngineOptions { sessions, kv, .. } = *self.options;
         let table_pitch = context.div_ceil(PAGE_TOKENS);
